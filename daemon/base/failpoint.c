@@ -1,0 +1,107 @@
+/*
+ * failpoint - parse SEWA_FAILPOINT once, count passages, act.
+ */
+#include "base/failpoint.h"
+
+#ifdef SEWA_FAILPOINTS
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+enum { POINTS_MAX = 16 };
+
+struct point {
+    char name[48];
+    char action[32];
+    long at;
+    long seen;
+};
+
+static struct point points[POINTS_MAX];
+static int point_count;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void parse_one(char *text)
+{
+    char *equals = strchr(text, '=');
+
+    if (!equals || point_count == POINTS_MAX)
+        abort(); /* a test that asks for nonsense must not pass */
+    *equals = '\0';
+    struct point *p = &points[point_count++];
+    char *at = strchr(equals + 1, '@');
+    p->at = at ? strtol(at + 1, NULL, 10) : 1;
+    if (at)
+        *at = '\0';
+    strncpy(p->name, text, sizeof p->name - 1);
+    strncpy(p->action, equals + 1, sizeof p->action - 1);
+}
+
+static void parse(void)
+{
+    const char *env = getenv("SEWA_FAILPOINT");
+    AUTOFREE char *copy = env ? strdup(env) : NULL;
+    char *save = NULL;
+
+    for (char *one = copy ? strtok_r(copy, ",", &save) : NULL; one;
+         one = strtok_r(NULL, ",", &save))
+        parse_one(one);
+}
+
+static int errno_by_name(const char *name)
+{
+    static const struct {
+        const char *name;
+        int value;
+    } table[] = {
+        { "ENOSPC", ENOSPC },
+        { "EIO", EIO },
+        { "ENOMEM", ENOMEM },
+        { "EMFILE", EMFILE },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(table); i++)
+        if (strcmp(table[i].name, name) == 0)
+            return table[i].value;
+    abort();
+}
+
+static bool act(const char *action)
+{
+    if (strcmp(action, "kill") == 0) {
+        kill(getpid(), SIGKILL);
+        pause();
+    } else if (strncmp(action, "sleep:", 6) == 0) {
+        usleep((useconds_t)strtol(action + 6, NULL, 10) * 1000);
+    } else if (strncmp(action, "errno:", 6) == 0) {
+        errno = errno_by_name(action + 6);
+        return true;
+    } else {
+        abort();
+    }
+    return false;
+}
+
+bool failpoint_errno(const char *name)
+{
+    const char *action = NULL;
+
+    pthread_once(&once, parse);
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < point_count; i++)
+        if (strcmp(points[i].name, name) == 0 && ++points[i].seen == points[i].at)
+            action = points[i].action;
+    pthread_mutex_unlock(&lock);
+    return action && act(action);
+}
+
+#else
+typedef int failpoint_is_compiled_out; /* ISO C wants a declaration in every file */
+#endif

@@ -1,0 +1,163 @@
+/*
+ * test_json - strict parsing and the reader of fields.
+ */
+#include "support/support.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+
+enum field { INT, NUMBER, BOOL, STRING, NEED_STRING, OBJECT, ARRAY, WORD, STRINGS, LABELS };
+
+struct row {
+    const char *name;
+    const char *text;
+    enum field field;
+    int code; /* 0: must be accepted */
+    const char *pointer;
+    const char *word;
+};
+
+static const struct row rows[] = {
+    { "int", "{\"x\": 5}", INT, 0, "", "" },
+    { "int at its lower end", "{\"x\": 1}", INT, 0, "", "" },
+    { "int below", "{\"x\": 0}", INT, SEWA_E_INVALID, "/x", "allowed is 1 to 10" },
+    { "int above", "{\"x\": 11}", INT, SEWA_E_INVALID, "/x", "11" },
+    { "int as real", "{\"x\": 5.0}", INT, SEWA_E_INVALID, "/x", "whole number" },
+    { "int as text", "{\"x\": \"5\"}", INT, SEWA_E_INVALID, "/x", "whole number" },
+    { "null is absent", "{\"x\": null}", INT, 0, "", "" },
+    { "unknown field", "{\"x\": 5, \"windwo\": 3}", INT, SEWA_E_UNKNOWN_FIELD, "/windwo",
+      "windwo" },
+    { "unknown field is escaped", "{\"a/b~c\": 3}", INT, SEWA_E_UNKNOWN_FIELD, "/a~1b~0c",
+      "a/b~c" },
+    { "no object", "[1]", INT, SEWA_E_INVALID, "", "object" },
+    { "number", "{\"x\": 0.5}", NUMBER, 0, "", "" },
+    { "number may be whole", "{\"x\": 1}", NUMBER, 0, "", "" },
+    { "number out of range", "{\"x\": 2.5}", NUMBER, SEWA_E_INVALID, "/x", "2.5" },
+    { "bool", "{\"x\": true}", BOOL, 0, "", "" },
+    { "bool as number", "{\"x\": 1}", BOOL, SEWA_E_INVALID, "/x", "true or false" },
+    { "string", "{\"x\": \"a\"}", STRING, 0, "", "" },
+    { "string as number", "{\"x\": 1}", STRING, SEWA_E_INVALID, "/x", "string" },
+    { "needed string", "{}", NEED_STRING, SEWA_E_INVALID, "/x", "missing" },
+    { "object", "{\"x\": {}}", OBJECT, 0, "", "" },
+    { "object as array", "{\"x\": []}", OBJECT, SEWA_E_INVALID, "/x", "object" },
+    { "array", "{\"x\": []}", ARRAY, 0, "", "" },
+    { "array as text", "{\"x\": \"\"}", ARRAY, SEWA_E_INVALID, "/x", "array" },
+    { "word", "{\"x\": \"b\"}", WORD, 0, "", "" },
+    { "unknown word", "{\"x\": \"c\"}", WORD, SEWA_E_INVALID, "/x", "a, b" },
+    { "strings", "{\"x\": [\"a\", \"b\"]}", STRINGS, 0, "", "" },
+    { "strings with a number", "{\"x\": [\"a\", 1]}", STRINGS, SEWA_E_INVALID, "/x", "string" },
+    { "too many strings", "{\"x\": [\"a\", \"b\", \"c\"]}", STRINGS, SEWA_E_INVALID, "/x", "3" },
+    { "labels", "{\"x\": {\"team\": \"vision\"}}", LABELS, 0, "", "" },
+    { "label as number", "{\"x\": {\"team\": 1}}", LABELS, SEWA_E_INVALID, "/x", "team" },
+    { "label without a key", "{\"x\": {\"\": \"v\"}}", LABELS, SEWA_E_INVALID, "/x", "1 to 63" },
+};
+
+static void read_field(struct json_reader *r, enum field field)
+{
+    static const char *const words[] = { "a", "b", NULL };
+
+    switch (field) {
+    case INT: json_get_int(r, "x", 1, 10, 7); break;
+    case NUMBER: json_get_number(r, "x", 0, 1, 0.25); break;
+    case BOOL: json_get_bool(r, "x", false); break;
+    case STRING: json_get_string(r, "x", "y"); break;
+    case NEED_STRING: json_need_string(r, "x"); break;
+    case OBJECT: json_get_object(r, "x"); break;
+    case ARRAY: json_get_array(r, "x"); break;
+    case WORD: json_get_word(r, "x", words, 0); break;
+    case STRINGS: json_get_strings(r, "x", 2); break;
+    case LABELS: json_get_labels(r, "x", false); break;
+    }
+}
+
+static void test_row(void **state)
+{
+    const struct row *row = *state;
+    struct sewa_error err = { 0 };
+    struct json_reader r;
+    AUTOJSON json_t *value = json_parse(row->text, strlen(row->text), &err);
+
+    assert_non_null(value);
+    json_reader_init(&r, value, "", &err);
+    read_field(&r, row->field);
+    int rc = json_reader_end(&r);
+    if (row->code == 0) {
+        assert_ok(rc, err);
+        return;
+    }
+    assert_failed(rc, err, row->code, row->word);
+    assert_string_equal(err.pointer, row->pointer);
+}
+
+static void test_nul_in_string(void **state)
+{
+    (void)state;
+    struct sewa_error err = { 0 };
+    struct json_reader r;
+    AUTOJSON json_t *value = json_pack("{s:s%}", "x", "a\0b", (size_t)3);
+
+    assert_non_null(value);
+    json_reader_init(&r, value, "", &err);
+    json_get_string(&r, "x", NULL);
+    assert_failed(json_reader_end(&r), err, SEWA_E_INVALID, "NUL");
+}
+
+static void test_first_failure_wins(void **state)
+{
+    (void)state;
+    struct sewa_error err = { 0 };
+    struct json_reader r;
+    static const char text[] = "{\"a\": \"x\", \"b\": \"y\"}";
+    AUTOJSON json_t *value = json_parse(text, strlen(text), &err);
+
+    json_reader_init(&r, value, "/params", &err);
+    assert_int_equal(json_get_int(&r, "a", 0, 9, 3), 3);
+    assert_int_equal(json_get_int(&r, "b", 0, 9, 4), 4);
+    assert_failed(json_reader_end(&r), err, SEWA_E_INVALID, "'a'");
+    assert_string_equal(err.pointer, "/params/a");
+}
+
+static void test_parse_refuses(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "", "{", "{\"a\":1,\"a\":2}", "{\"a\":1} x", "{a:1}", "\"\xff\"", "{\"a\":NaN}", "[1,]",
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        struct sewa_error err = { 0 };
+        assert_null(json_parse(bad[i], strlen(bad[i]), &err));
+        assert_int_equal(err.code, SEWA_E_BAD_JSON);
+    }
+}
+
+static void test_doubles_survive(void **state)
+{
+    (void)state;
+    static const double values[] = { 0.1, 1.0 / 3.0, 5e-324, 1.7976931348623157e308, -0.0 };
+
+    for (size_t i = 0; i < COUNT_OF(values); i++) {
+        AUTOJSON json_t *value = json_pack("[f]", values[i]);
+        AUTOFREE char *text = json_text(value);
+        AUTOJSON json_t *back = json_parse(text, strlen(text), NULL);
+        double x = json_real_value(json_array_get(back, 0));
+        assert_memory_equal(&x, &values[i], sizeof x);
+    }
+    AUTOJSON json_t *none = json_number_or_null(INFINITY);
+    assert_true(json_is_null(none));
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[COUNT_OF(rows) + 4];
+    size_t n = 0;
+
+    for (; n < COUNT_OF(rows); n++)
+        tests[n] = (struct CMUnitTest){ rows[n].name, test_row, NULL, NULL, (void *)&rows[n] };
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_nul_in_string);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_first_failure_wins);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_parse_refuses);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_doubles_survive);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
