@@ -1,0 +1,165 @@
+/*
+ * checkpoints - rows of the tables layouts and checkpoints. Thread: that of the db.
+ *
+ * A row stands for one identity of a file (size, mtime, header digest). States:
+ *     incomplete  seen, not proven yet; reason_code and reason say what is missing
+ *     complete    proven; evidence says by which rule
+ *     changed     another identity has taken the file's place
+ *     gone        the file is not there any more
+ * There is at most one live (incomplete or complete) row per run and file.
+ */
+#ifndef STORE_CHECKPOINTS_H
+#define STORE_CHECKPOINTS_H
+
+#include "base/ulid.h"
+#include "store/db.h"
+
+enum checkpoint_state {
+    CHECKPOINT_INCOMPLETE,
+    CHECKPOINT_COMPLETE,
+    CHECKPOINT_CHANGED,
+    CHECKPOINT_GONE,
+    CHECKPOINT_STATE_COUNT
+};
+
+const char *checkpoint_state_name(enum checkpoint_state s);
+int checkpoint_state_from_name(const char *name); /* -1 when there is no such state */
+
+struct checkpoint_row {
+    int64_t id;
+    char uid[ID_TEXT_SIZE];
+    int64_t run_id;
+    char *file; /* bytes, relative to the run's directory */
+    bool has_step;
+    int64_t step;
+    char *step_reason;
+    enum checkpoint_state state;
+    char *reason_code;
+    char *reason;
+    char *evidence; /* JSON object */
+    char *format;
+    int64_t size;
+    int64_t mtime_ns;
+    bool has_header_digest;
+    uint8_t header_digest[32];
+    int64_t layout_id; /* 0: none */
+    char *metadata;    /* JSON object */
+    bool has_sha256;
+    uint8_t sha256[32];
+    char *labels;  /* JSON object of strings */
+    char *metrics; /* JSON object of numbers */
+    bool pinned;
+    int64_t discovered_ms;
+    int64_t completed_ms; /* 0: never */
+    int64_t updated_ms;
+};
+
+void checkpoint_row_clear(struct checkpoint_row *r);
+
+/* A new row; id and uid are made here. NULL texts become their defaults. */
+int checkpoint_insert(struct db *db, struct checkpoint_row *row, struct sewa_error *err);
+
+/*
+ * Write what ingest knows about an existing row: step, state, reason, evidence, format, size,
+ * mtime, header digest, layout, metadata, completed_ms, updated_ms. Labels, metrics, pin and sha256
+ * stay.
+ */
+int checkpoint_update(struct db *db, const struct checkpoint_row *row, struct sewa_error *err);
+
+/* Only the state (changed, gone, or complete again). */
+int checkpoint_set_state(struct db *db, int64_t id, enum checkpoint_state s, int64_t now_ms,
+                         struct sewa_error *err);
+
+int checkpoint_set_labels(struct db *db, int64_t id, const char *labels, int64_t now_ms,
+                          struct sewa_error *err);
+int checkpoint_set_metrics(struct db *db, int64_t id, const char *metrics, int64_t now_ms,
+                           struct sewa_error *err);
+int checkpoint_set_pinned(struct db *db, int64_t id, bool pinned, int64_t now_ms,
+                          struct sewa_error *err);
+int checkpoint_set_sha256(struct db *db, int64_t id, const uint8_t sha256[32],
+                          struct sewa_error *err);
+
+/* 1 found, 0 none. ret is cleared by the caller. */
+int checkpoint_find(struct db *db, const char *uid, struct checkpoint_row *ret,
+                    struct sewa_error *err);
+int checkpoint_by_id(struct db *db, int64_t id, struct checkpoint_row *ret, struct sewa_error *err);
+int checkpoint_live(struct db *db, int64_t run_id, const char *file, struct checkpoint_row *ret,
+                    struct sewa_error *err);
+/* A row that is gone and had exactly the identity of this one (run, file, step, size, mtime,
+ * header). */
+int checkpoint_former(struct db *db, const struct checkpoint_row *like, struct checkpoint_row *ret,
+                      struct sewa_error *err);
+
+typedef int checkpoint_each(const struct checkpoint_row *row, void *arg, struct sewa_error *err);
+
+enum checkpoint_order { CHECKPOINT_BY_STEP, CHECKPOINT_BY_DISCOVERED, CHECKPOINT_BY_METRIC };
+
+struct checkpoint_filter {
+    int64_t run_id;
+    int state; /* a checkpoint_state, or -1 for all */
+    bool has_min_step, has_max_step;
+    int64_t min_step, max_step;
+    const char *label_key, *label_value; /* NULL: no filter; value NULL: any value */
+    enum checkpoint_order order;
+    const char *metric; /* for CHECKPOINT_BY_METRIC: rows without it are not listed */
+    bool descending;
+    /* keyset: rows strictly behind this place */
+    bool has_after;
+    int64_t after_number; /* step (-1 for none) or discovered_ms */
+    double after_value;   /* metric */
+    int64_t after_id;
+    int64_t limit;
+};
+
+/* A page of rows in order. */
+int checkpoint_list(struct db *db, const struct checkpoint_filter *f, checkpoint_each *each,
+                    void *arg, struct sewa_error *err);
+
+/* The metric of a row that a page was ordered by; NaN when it has none. */
+int checkpoint_metric(struct db *db, int64_t id, const char *name, double *ret,
+                      struct sewa_error *err);
+
+/*
+ * Candidates of a job: complete rows with a step in [min, max], newest step first, at most limit.
+ */
+int checkpoint_candidates(struct db *db, int64_t run_id, int64_t min_step, int64_t max_step,
+                          int64_t limit, checkpoint_each *each, void *arg, struct sewa_error *err);
+
+/* Live rows of a run, for the scan thread to start from. */
+int checkpoint_known(struct db *db, int64_t run_id, checkpoint_each *each, void *arg,
+                     struct sewa_error *err);
+
+/* How many complete rows have an id above this one (for "if_new_checkpoints"). */
+int checkpoint_count_newer(struct db *db, int64_t run_id, int64_t id, int64_t *ret,
+                           struct sewa_error *err);
+
+/* Rows of a run per state. */
+int checkpoint_count(struct db *db, int64_t run_id, int64_t ret[CHECKPOINT_STATE_COUNT],
+                     struct sewa_error *err);
+
+/* Rows of all runs per state. */
+int checkpoint_count_all(struct db *db, int64_t ret[CHECKPOINT_STATE_COUNT],
+                         struct sewa_error *err);
+
+/* ---- tensor tables ---- */
+
+struct layout_row {
+    int64_t id;
+    uint8_t signature[32];
+    void *tensors; /* layout_encode() */
+    size_t tensors_bytes;
+    int64_t tensor_count;
+    int64_t data_bytes;
+    int64_t float_elements;
+};
+
+void layout_row_clear(struct layout_row *r);
+
+/* Insert it, or find the row with the same bytes. Fills id. */
+int layout_put(struct db *db, struct layout_row *row, struct sewa_error *err);
+
+/* @with_tensors false leaves tensors NULL. 1 found, 0 none. */
+int layout_by_id(struct db *db, int64_t id, bool with_tensors, struct layout_row *ret,
+                 struct sewa_error *err);
+
+#endif

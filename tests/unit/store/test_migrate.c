@@ -1,0 +1,148 @@
+/*
+ * test_migrate - upgrades: step by step, with a copy first, all or nothing; newer schemas are
+ * refused.
+ */
+#include "support/support.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/db.h"
+#include "store/migrate.h"
+
+static const struct sql_migration one[] = {
+    { 1, "0001_a.sql", "CREATE TABLE a (x INTEGER NOT NULL) STRICT; INSERT INTO a VALUES (7);" },
+    { 0, NULL, NULL },
+};
+static const struct sql_migration two[] = {
+    { 1, "0001_a.sql", "CREATE TABLE a (x INTEGER NOT NULL) STRICT; INSERT INTO a VALUES (7);" },
+    { 2, "0002_b.sql", "ALTER TABLE a ADD COLUMN y INTEGER; UPDATE a SET y = x + 1;" },
+    { 0, NULL, NULL },
+};
+static const struct sql_migration broken[] = {
+    { 1, "0001_a.sql", "CREATE TABLE a (x INTEGER NOT NULL) STRICT; INSERT INTO a VALUES (7);" },
+    { 2, "0002_bad.sql", "UPDATE a SET x = 8; CREATE TABLE b (x INTERGER) STRICT;" },
+    { 0, NULL, NULL },
+};
+
+struct fixture {
+    char *dir;
+    char path[4096];
+    struct db *db;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct sewa_error err = { 0 };
+
+    f->dir = scratch_new();
+    snprintf(f->path, sizeof f->path, "%s/x.db", f->dir);
+    assert_ok(db_open(f->path, DB_WRITE, &f->db, &err), err);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    db_close(f->db);
+    scratch_free(f->dir);
+    free(f);
+    return 0;
+}
+
+static int64_t number(struct db *db, const char *text)
+{
+    int64_t value = -1;
+    struct sewa_error err = { 0 };
+
+    assert_ok(db_number(db, text, &value, &err), err);
+    return value;
+}
+
+static void test_upgrade_keeps_a_copy(void **state)
+{
+    struct fixture *f = *state;
+    struct sewa_error err = { 0 };
+    char copy[4200];
+
+    snprintf(copy, sizeof copy, "%s.before-2", f->path);
+    assert_ok(migrate(f->db, f->path, one, &err), err);
+    assert_int_equal(access(copy, F_OK), -1); /* a new database needs none */
+    assert_ok(migrate(f->db, f->path, two, &err), err);
+    assert_int_equal(number(f->db, "SELECT y FROM a"), 8);
+    assert_int_equal(number(f->db, "PRAGMA user_version"), 2);
+
+    struct db *old = NULL;
+    assert_ok(db_open(copy, DB_READ, &old, &err), err);
+    assert_int_equal(number(old, "PRAGMA user_version"), 1);
+    assert_int_equal(number(old, "SELECT x FROM a"), 7);
+    db_close(old);
+    assert_ok(migrate(f->db, f->path, two, &err), err); /* nothing to do */
+}
+
+static void test_newer_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct sewa_error err = { 0 };
+
+    assert_ok(migrate(f->db, f->path, two, &err), err);
+    assert_failed(migrate(f->db, f->path, one, &err), err, SEWA_E_SCHEMA_NEWER,
+                  "has schema 2, this version knows up to 1");
+    assert_int_equal(number(f->db, "SELECT y FROM a"), 8);
+}
+
+static void test_a_broken_step_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct sewa_error err = { 0 };
+
+    assert_ok(migrate(f->db, f->path, one, &err), err);
+    assert_failed(migrate(f->db, f->path, broken, &err), err, SEWA_E_DATABASE, "0002_bad.sql");
+    assert_int_equal(number(f->db, "PRAGMA user_version"), 1);
+    assert_int_equal(number(f->db, "SELECT x FROM a"), 7);
+    assert_ok(migrate(f->db, f->path, two, &err), err); /* the database is as good as before */
+}
+
+static void test_a_copy_that_fails_stops_the_upgrade(void **state)
+{
+    struct fixture *f = *state;
+    struct sewa_error err = { 0 };
+    char copy[4200];
+
+    assert_ok(migrate(f->db, f->path, one, &err), err);
+    snprintf(copy, sizeof copy, "mkdir -p '%s.before-2/x'", f->path);
+    assert_int_equal(system(copy), 0);
+    assert_failed(migrate(f->db, f->path, two, &err), err, SEWA_E_IO, "before-2");
+    assert_int_equal(number(f->db, "PRAGMA user_version"), 1);
+}
+
+static void test_open_failures(void **state)
+{
+    struct fixture *f = *state;
+    struct sewa_error err = { 0 };
+    struct db *db = NULL;
+    char path[4200];
+
+    snprintf(path, sizeof path, "%s/none/x.db", f->dir);
+    assert_failed(db_open(path, DB_WRITE, &db, &err), err, SEWA_E_IO, "cannot open");
+    snprintf(path, sizeof path, "%s/garbage.db", f->dir);
+    scratch_write(f->dir, "garbage.db", "this is no database, but long enough to look at", 47);
+    assert_failed(db_open(path, DB_WRITE, &db, &err), err, SEWA_E_DATABASE, "not a database");
+    assert_null(db);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_upgrade_keeps_a_copy, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_newer_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_broken_step_changes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_copy_that_fails_stops_the_upgrade, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_open_failures, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

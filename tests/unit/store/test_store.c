@@ -1,0 +1,131 @@
+/*
+ * test_store - the writer thread: order, group commit, one op failing among others, a failing
+ * commit.
+ */
+#include "support/support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "store/runs.h"
+#include "store/store.h"
+
+struct add {
+    struct store_op op;
+    char name[32];
+    bool fail;
+    int order; /* of done() */
+};
+
+static int done_count;
+
+static int add_run(struct store_op *op, struct db *db, struct sewa_error *err)
+{
+    struct add *a = container_of(op, struct add, op);
+    char path[] = "/data";
+    struct run_row row = { .name = a->name, .path = path, .origin = RUN_FROM_API, .updated_ms = 5 };
+    int rc = run_put(db, &row, true, err);
+
+    if (rc == 0 && a->fail)
+        return sewa_fail(err, SEWA_E_INVALID, "'%s' is to fail after its insert", a->name);
+    return rc;
+}
+
+static void added(struct store_op *op)
+{
+    struct add *a = container_of(op, struct add, op);
+
+    a->order = done_count++;
+}
+
+static void on_closed(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static int count(const struct run_row *row, void *arg, struct sewa_error *err)
+{
+    (void)row;
+    (void)err;
+    ++*(int *)arg;
+    return 0;
+}
+
+static int count_runs(struct db *db)
+{
+    int n = 0;
+    struct sewa_error err = { 0 };
+
+    assert_ok(run_list(db, NULL, 1000, count, &n, &err), err);
+    return n;
+}
+
+static void test_ops(void **state)
+{
+    (void)state;
+    enum { N = 400 };
+    static struct add adds[N];
+    char *dir = scratch_new();
+    uv_loop_t loop;
+    struct store *s = NULL;
+    struct sewa_error err = { 0 };
+    bool closed = false;
+
+    uv_loop_init(&loop);
+    assert_ok(store_open(dir, &loop, &s, &err), err);
+    done_count = 0;
+    for (int i = 0; i < N; i++) {
+        memset(&adds[i], 0, sizeof adds[i]);
+        adds[i].op.run = add_run;
+        adds[i].op.done = added;
+        adds[i].fail = i % 10 == 3;
+        snprintf(adds[i].name, sizeof adds[i].name, "run-%d", i == 20 ? 19 : i);
+        store_submit(s, &adds[i].op);
+    }
+    while (done_count < N)
+        uv_run(&loop, UV_RUN_ONCE);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(adds[i].order, i);
+        int wanted = i == 20 ? SEWA_E_CONFLICT : adds[i].fail ? SEWA_E_INVALID : 0;
+        assert_int_equal(adds[i].op.rc, wanted);
+    }
+    assert_int_equal(count_runs(store_reader(s)), N - N / 10 - 1);
+    store_close(s, on_closed, &closed);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_true(closed);
+    assert_int_equal(uv_loop_close(&loop), 0);
+
+    struct db *db = NULL;
+    char path[4200];
+    snprintf(path, sizeof path, "%s/sewad.db", dir);
+    assert_ok(db_open(path, DB_READ, &db, &err), err);
+    assert_int_equal(count_runs(db), N - N / 10 - 1);
+    db_close(db);
+    scratch_free(dir);
+}
+
+static void test_open_fails_clean(void **state)
+{
+    (void)state;
+    char *dir = scratch_new();
+    uv_loop_t loop;
+    struct store *s = NULL;
+    struct sewa_error err = { 0 };
+
+    uv_loop_init(&loop);
+    scratch_write(dir, "sewad.db", "this is no database, but long enough to look at", 47);
+    assert_failed(store_open(dir, &loop, &s, &err), err, SEWA_E_DATABASE, "sewad.db");
+    assert_null(s);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    scratch_free(dir);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ops),
+        cmocka_unit_test(test_open_fails_clean),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
