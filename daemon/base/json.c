@@ -83,18 +83,32 @@ int json_reader_fail(struct json_reader *r, int code, const char *name, const ch
     return r->rc;
 }
 
-void json_reader_init(struct json_reader *r, const json_t *value, const char *pointer,
-                      struct sewa_error *err)
+static void reader_begin(struct json_reader *r, const char *pointer, struct sewa_error *err)
 {
     memset(r, 0, sizeof *r);
     r->err = err ? err : &r->scratch;
     snprintf(r->path, sizeof r->path, "%s", pointer);
-    r->object = value;
-    if (!json_is_object(value)) {
-        r->object = NULL;
+}
+
+void json_reader_init(struct json_reader *r, const json_t *value, const char *pointer,
+                      struct sewa_error *err)
+{
+    reader_begin(r, pointer, err);
+    if (json_is_object(value))
+        r->object = value;
+    else
         json_reader_fail(r, SEWA_E_INVALID, NULL, "%s%smust be an object", pointer,
                          *pointer ? " " : "the body ");
-    }
+}
+
+/* jansson reads a NULL object as an empty one. */
+void json_reader_init_optional(struct json_reader *r, const json_t *value, const char *pointer,
+                               struct sewa_error *err)
+{
+    if (value && !json_is_null(value))
+        json_reader_init(r, value, pointer, err);
+    else
+        reader_begin(r, pointer, err);
 }
 
 static const json_t *find(struct json_reader *r, const char *name)

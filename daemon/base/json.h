@@ -55,6 +55,10 @@ struct json_reader {
 void json_reader_init(struct json_reader *r, const json_t *value, const char *pointer,
                       struct sewa_error *err);
 
+/* The same for a member that may be left out: NULL and null read as an object without fields. */
+void json_reader_init_optional(struct json_reader *r, const json_t *value, const char *pointer,
+                               struct sewa_error *err);
+
 /* Refuse unknown fields; returns the first failure or 0. */
 int json_reader_end(struct json_reader *r);
 

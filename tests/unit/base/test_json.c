@@ -119,6 +119,29 @@ static void test_first_failure_wins(void **state)
     assert_string_equal(err.pointer, "/params/a");
 }
 
+static void test_optional_object(void **state)
+{
+    (void)state;
+    struct sewa_error err = { 0 };
+    struct json_reader r;
+    AUTOJSON json_t *null = json_null();
+    AUTOJSON json_t *number = json_integer(3);
+
+    json_reader_init_optional(&r, NULL, "/params", &err);
+    assert_int_equal(json_get_int(&r, "a", 0, 9, 3), 3);
+    assert_false(json_has(&r, "b"));
+    assert_ok(json_reader_end(&r), err);
+    json_reader_init_optional(&r, null, "/params", &err);
+    assert_int_equal(json_get_int(&r, "a", 0, 9, 4), 4);
+    assert_ok(json_reader_end(&r), err);
+    json_reader_init_optional(&r, NULL, "/params", &err);
+    json_need_string(&r, "name");
+    assert_failed(json_reader_end(&r), err, SEWA_E_INVALID, "'name' is missing");
+    assert_string_equal(err.pointer, "/params/name");
+    json_reader_init_optional(&r, number, "/params", &err);
+    assert_failed(json_reader_end(&r), err, SEWA_E_INVALID, "/params must be an object");
+}
+
 static void test_parse_refuses(void **state)
 {
     (void)state;
@@ -150,13 +173,14 @@ static void test_doubles_survive(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(rows) + 4];
+    struct CMUnitTest tests[COUNT_OF(rows) + 5];
     size_t n = 0;
 
     for (; n < COUNT_OF(rows); n++)
         tests[n] = (struct CMUnitTest){ rows[n].name, test_row, NULL, NULL, (void *)&rows[n] };
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_nul_in_string);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_first_failure_wins);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_optional_object);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_parse_refuses);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_doubles_survive);
     return cmocka_run_group_tests(tests, NULL, NULL);
