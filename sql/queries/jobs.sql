@@ -120,7 +120,7 @@ ON CONFLICT (job_id, name)
 DO UPDATE SET size = :size, sha256 = :sha256, media_type = :media_type, created_ms = :created_ms;
 -- name: artifact_list
 SELECT id, uid, name, size, sha256, media_type, created_ms
-FROM artifacts WHERE job_id = :job_id ORDER BY id;
+FROM artifacts WHERE job_id = :job_id ORDER BY name;
 -- name: artifact_find
 SELECT id, uid, name, size, sha256, media_type, created_ms
 FROM artifacts WHERE job_id = :job_id AND name = :name;
