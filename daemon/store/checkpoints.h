@@ -151,6 +151,8 @@ struct layout_row {
     int64_t tensor_count;
     int64_t data_bytes;
     int64_t float_elements;
+    char carried[160]; /* "tensor 'x' of type F8_E4M3": one that cannot be averaged; "" when there
+                          is none */
 };
 
 void layout_row_clear(struct layout_row *r);

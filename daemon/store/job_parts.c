@@ -65,6 +65,7 @@ int lease_put(struct db *db, int64_t job_id, const struct lease_row *row, struct
     stmt_bind_i64(q, ":job_id", job_id);
     stmt_bind_i64(q, ":task", row->task);
     stmt_bind_i64(q, ":attempt", row->attempt);
+    stmt_bind_i64(q, ":failures", row->failures);
     stmt_bind_text(q, ":worker", row->worker);
     stmt_bind_i64(q, ":granted_ms", row->granted_ms);
     return stmt_run(q, err);
@@ -79,9 +80,11 @@ int lease_list(struct db *db, int64_t job_id,
 
     stmt_bind_i64(q, ":job_id", job_id);
     while ((rc = stmt_next(q, err)) > 0) {
-        struct lease_row row = { .task = stmt_i64(q, 0), .attempt = stmt_i64(q, 1) };
-        stmt_text_into(q, 2, row.worker, sizeof row.worker);
-        row.granted_ms = stmt_i64(q, 3);
+        struct lease_row row = { .task = stmt_i64(q, 0),
+                                 .attempt = stmt_i64(q, 1),
+                                 .failures = stmt_i64(q, 2),
+                                 .granted_ms = stmt_i64(q, 4) };
+        stmt_text_into(q, 3, row.worker, sizeof row.worker);
         rc = each(&row, arg, err);
         if (rc < 0)
             return rc;
@@ -104,6 +107,7 @@ int worker_put(struct db *db, const struct worker_row *row, struct sewa_error *e
 
     stmt_bind_text(q, ":uid", row->uid);
     stmt_bind_i64(q, ":job_id", row->job_id);
+    stmt_bind_blob(q, ":token_hash", row->token_hash, 32);
     stmt_bind_i64(q, ":pid", row->pid);
     stmt_bind_i64(q, ":start_ticks", row->start_ticks);
     stmt_bind_i64(q, ":started_ms", row->started_ms);
@@ -128,9 +132,10 @@ int worker_list(struct db *db, int64_t job_id,
     stmt_bind_i64(q, ":job_id", job_id);
     while ((rc = stmt_next(q, err)) > 0) {
         struct worker_row row = { .job_id = stmt_i64(q, 1),
-                                  .pid = stmt_i64(q, 2),
-                                  .start_ticks = stmt_i64(q, 3),
-                                  .started_ms = stmt_i64(q, 4) };
+                                  .pid = stmt_i64(q, 3),
+                                  .start_ticks = stmt_i64(q, 4),
+                                  .started_ms = stmt_i64(q, 5) };
+        stmt_digest(q, 2, row.token_hash);
         stmt_text_into(q, 0, row.uid, sizeof row.uid);
         rc = each(&row, arg, err);
         if (rc < 0)

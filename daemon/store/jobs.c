@@ -75,8 +75,7 @@ static int read_each(struct stmt *q, job_each *each, void *arg, struct sewa_erro
     return rc;
 }
 
-static int insert_row(struct db *db, struct job_row *row, const uint8_t token_hash[32],
-                      struct sewa_error *err)
+static int insert_row(struct db *db, struct job_row *row, struct sewa_error *err)
 {
     AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_JOB_INSERT);
 
@@ -89,7 +88,6 @@ static int insert_row(struct db *db, struct job_row *row, const uint8_t token_ha
     stmt_bind_text(q, ":labels", row->labels ? row->labels : "{}");
     stmt_bind_i64(q, ":iterations", row->iterations);
     stmt_bind_i64(q, ":evaluations_total", row->evaluations_total);
-    stmt_bind_blob(q, ":token_hash", token_hash, 32);
     stmt_bind_text(q, ":retry_of", row->retry_of[0] ? row->retry_of : NULL);
     stmt_bind_i64(q, ":candidate_newest", row->candidate_newest);
     stmt_bind_i64(q, ":created_ms", row->created_ms);
@@ -110,10 +108,10 @@ static int insert_candidate(struct db *db, int64_t job_id, size_t position, int6
     return stmt_run(q, err);
 }
 
-int job_insert(struct db *db, struct job_row *row, const uint8_t token_hash[32],
-               const int64_t *candidates, size_t candidate_count, struct sewa_error *err)
+int job_insert(struct db *db, struct job_row *row, const int64_t *candidates,
+               size_t candidate_count, struct sewa_error *err)
 {
-    int rc = insert_row(db, row, token_hash, err);
+    int rc = insert_row(db, row, err);
 
     for (size_t i = 0; rc == 0 && i < candidate_count; i++)
         rc = insert_candidate(db, row->id, i, candidates[i], err);
@@ -133,15 +131,6 @@ int job_by_id(struct db *db, int64_t id, struct job_row *ret, struct sewa_error 
     AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_JOB_BY_ID);
 
     stmt_bind_i64(q, ":id", id);
-    return read_one(q, ret, err);
-}
-
-int job_by_token(struct db *db, const uint8_t token_hash[32], struct job_row *ret,
-                 struct sewa_error *err)
-{
-    AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_JOB_BY_TOKEN);
-
-    stmt_bind_blob(q, ":token_hash", token_hash, 32);
     return read_one(q, ret, err);
 }
 

@@ -34,16 +34,14 @@ void job_row_clear(struct job_row *r);
 
 /*
  * Insert a queued job with its candidates (ids of checkpoints, oldest first). Fills id; uid and
- * created_ms are given. token_hash is what workers of this job will present.
+ * created_ms are given.
  */
-int job_insert(struct db *db, struct job_row *row, const uint8_t token_hash[32],
-               const int64_t *candidates, size_t candidate_count, struct sewa_error *err);
+int job_insert(struct db *db, struct job_row *row, const int64_t *candidates,
+               size_t candidate_count, struct sewa_error *err);
 
 /* 1 found, 0 none. ret is cleared by the caller. */
 int job_find(struct db *db, const char *uid, struct job_row *ret, struct sewa_error *err);
 int job_by_id(struct db *db, int64_t id, struct job_row *ret, struct sewa_error *err);
-int job_by_token(struct db *db, const uint8_t token_hash[32], struct job_row *ret,
-                 struct sewa_error *err);
 
 typedef int job_each(const struct job_row *row, void *arg, struct sewa_error *err);
 
@@ -115,6 +113,7 @@ int trace_count(struct db *db, int64_t job_id, int64_t *ret, struct sewa_error *
 struct lease_row {
     int64_t task;
     int64_t attempt;
+    int64_t failures;
     char worker[ID_TEXT_SIZE];
     int64_t granted_ms;
 };
@@ -131,11 +130,13 @@ int lease_delete_below(struct db *db, int64_t job_id, int64_t task, struct sewa_
 struct worker_row {
     char uid[ID_TEXT_SIZE];
     int64_t job_id;
+    uint8_t token_hash[32];
     int64_t pid;
     int64_t start_ticks;
     int64_t started_ms;
 };
 
+/* SEWA_E_CONFLICT when the id or the token is there already. */
 int worker_put(struct db *db, const struct worker_row *row, struct sewa_error *err);
 int worker_delete(struct db *db, const char *uid, struct sewa_error *err);
 int worker_list(struct db *db, int64_t job_id,

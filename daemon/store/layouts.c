@@ -39,6 +39,7 @@ int layout_put(struct db *db, struct layout_row *row, struct sewa_error *err)
     stmt_bind_i64(q, ":tensor_count", row->tensor_count);
     stmt_bind_i64(q, ":data_bytes", row->data_bytes);
     stmt_bind_i64(q, ":float_elements", row->float_elements);
+    stmt_bind_text(q, ":carried", row->carried);
     rc = stmt_run(q, err);
     if (rc == 0)
         row->id = db_last_id(db);
@@ -62,9 +63,10 @@ int layout_by_id(struct db *db, int64_t id, bool with_tensors, struct layout_row
     ret->tensor_count = stmt_i64(q, 2);
     ret->data_bytes = stmt_i64(q, 3);
     ret->float_elements = stmt_i64(q, 4);
+    stmt_text_into(q, 5, ret->carried, sizeof ret->carried);
     if (with_tensors) {
-        ret->tensors = stmt_text_copy(q, 5, &failed);
-        stmt_blob(q, 5, &ret->tensors_bytes);
+        ret->tensors = stmt_text_copy(q, 6, &failed);
+        stmt_blob(q, 6, &ret->tensors_bytes);
     }
     if (failed)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a tensor table");

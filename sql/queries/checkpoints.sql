@@ -150,11 +150,11 @@ SELECT state, count(*) FROM checkpoints WHERE run_id = :run_id GROUP BY state;
 -- name: checkpoint_count_all
 SELECT state, count(*) FROM checkpoints GROUP BY state;
 -- name: layout_insert
-INSERT INTO layouts (digest, signature, tensors, tensor_count, data_bytes, float_elements)
-VALUES (:digest, :signature, :tensors, :tensor_count, :data_bytes, :float_elements);
+INSERT INTO layouts (digest, signature, tensors, tensor_count, data_bytes, float_elements, carried)
+VALUES (:digest, :signature, :tensors, :tensor_count, :data_bytes, :float_elements, :carried);
 -- name: layout_by_digest
 SELECT id FROM layouts WHERE digest = :digest;
 -- name: layout_by_id
-SELECT id, signature, tensor_count, data_bytes, float_elements,
+SELECT id, signature, tensor_count, data_bytes, float_elements, carried,
        CASE WHEN :with_tensors THEN tensors END
 FROM layouts WHERE id = :id;

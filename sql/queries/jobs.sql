@@ -1,9 +1,9 @@
 -- Tables jobs, job_labels, job_candidates, trace, leases, workers, artifacts.
 -- name: job_insert
 INSERT INTO jobs (uid, run_id, run_name, method, state, request, plan, labels, iterations,
-                  evaluations_total, token_hash, retry_of, candidate_newest, created_ms)
+                  evaluations_total, retry_of, candidate_newest, created_ms)
 VALUES (:uid, :run_id, :run_name, :method, 'queued', :request, :plan, :labels, :iterations,
-        :evaluations_total, :token_hash, :retry_of, :candidate_newest, :created_ms);
+        :evaluations_total, :retry_of, :candidate_newest, :created_ms);
 -- name: job_candidate_insert
 INSERT INTO job_candidates (job_id, position, checkpoint_id)
 VALUES (:job_id, :position, :checkpoint_id);
@@ -17,11 +17,6 @@ SELECT id, uid, run_id, run_name, method, state, reason_code, reason, request, p
        iteration, iterations, evaluations, evaluations_total, retry_of, candidate_newest, created_ms,
        started_ms, finished_ms, version
 FROM jobs WHERE id = :id;
--- name: job_by_token
-SELECT id, uid, run_id, run_name, method, state, reason_code, reason, request, plan, labels, result,
-       iteration, iterations, evaluations, evaluations_total, retry_of, candidate_newest, created_ms,
-       started_ms, finished_ms, version
-FROM jobs WHERE token_hash = :token_hash;
 -- name: job_unfinished
 SELECT id, uid, run_id, run_name, method, state, reason_code, reason, request, plan, labels, result,
        iteration, iterations, evaluations, evaluations_total, retry_of, candidate_newest, created_ms,
@@ -98,21 +93,21 @@ ORDER BY iteration;
 -- name: trace_count
 SELECT count(*) FROM trace WHERE job_id = :job_id;
 -- name: lease_put
-INSERT INTO leases (job_id, task, attempt, worker, granted_ms)
-VALUES (:job_id, :task, :attempt, :worker, :granted_ms)
+INSERT INTO leases (job_id, task, attempt, failures, worker, granted_ms)
+VALUES (:job_id, :task, :attempt, :failures, :worker, :granted_ms)
 ON CONFLICT (job_id, task)
-DO UPDATE SET attempt = :attempt, worker = :worker, granted_ms = :granted_ms;
+DO UPDATE SET attempt = :attempt, failures = :failures, worker = :worker, granted_ms = :granted_ms;
 -- name: lease_list
-SELECT task, attempt, worker, granted_ms FROM leases WHERE job_id = :job_id ORDER BY task;
+SELECT task, attempt, failures, worker, granted_ms FROM leases WHERE job_id = :job_id ORDER BY task;
 -- name: lease_delete_below
 DELETE FROM leases WHERE job_id = :job_id AND task < :task;
 -- name: worker_put
-INSERT OR REPLACE INTO workers (uid, job_id, pid, start_ticks, started_ms)
-VALUES (:uid, :job_id, :pid, :start_ticks, :started_ms);
+INSERT INTO workers (uid, job_id, token_hash, pid, start_ticks, started_ms)
+VALUES (:uid, :job_id, :token_hash, :pid, :start_ticks, :started_ms);
 -- name: worker_delete
 DELETE FROM workers WHERE uid = :uid;
 -- name: worker_list
-SELECT uid, job_id, pid, start_ticks, started_ms FROM workers WHERE job_id = :job_id;
+SELECT uid, job_id, token_hash, pid, start_ticks, started_ms FROM workers WHERE job_id = :job_id;
 -- name: artifact_put
 INSERT INTO artifacts (uid, job_id, name, size, sha256, media_type, created_ms)
 VALUES (:uid, :job_id, :name, :size, :sha256, :media_type, :created_ms)

@@ -27,7 +27,8 @@ CREATE TABLE layouts (
     tensors        BLOB    NOT NULL,        -- layout_encode()
     tensor_count   INTEGER NOT NULL,
     data_bytes     INTEGER NOT NULL,
-    float_elements INTEGER NOT NULL
+    float_elements INTEGER NOT NULL,
+    carried        TEXT    NOT NULL DEFAULT '' -- a tensor whose type cannot be averaged, in words
 ) STRICT;
 
 -- One row per identity of a file: a rewritten file gets a new row and the old one becomes 'changed'.
@@ -115,7 +116,6 @@ CREATE TABLE jobs (
     iterations        INTEGER NOT NULL DEFAULT 0,
     evaluations       INTEGER NOT NULL DEFAULT 0,
     evaluations_total INTEGER NOT NULL DEFAULT 0,
-    token_hash        BLOB    NOT NULL, -- SHA-256 of the token that its workers present
     retry_of          TEXT,
     candidate_newest  INTEGER NOT NULL DEFAULT 0, -- id of the newest candidate's row
     created_ms        INTEGER NOT NULL,
@@ -125,7 +125,6 @@ CREATE TABLE jobs (
 ) STRICT;
 CREATE INDEX jobs_by_state ON jobs (state, id);
 CREATE INDEX jobs_by_run ON jobs (run_id, id);
-CREATE UNIQUE INDEX jobs_by_token ON jobs (token_hash);
 
 CREATE TABLE job_labels (
     job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
@@ -163,6 +162,7 @@ CREATE TABLE leases (
     job_id      INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
     task        INTEGER NOT NULL,
     attempt     INTEGER NOT NULL,
+    failures    INTEGER NOT NULL, -- attempts that ended badly; the third ends the job
     worker      TEXT    NOT NULL,
     granted_ms  INTEGER NOT NULL,
     PRIMARY KEY (job_id, task)
@@ -172,6 +172,7 @@ CREATE TABLE leases (
 CREATE TABLE workers (
     uid         TEXT    PRIMARY KEY NOT NULL,
     job_id      INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    token_hash  BLOB    NOT NULL UNIQUE, -- SHA-256 of the token that it presents
     pid         INTEGER NOT NULL,
     start_ticks INTEGER NOT NULL, -- field 22 of /proc/PID/stat: a pid alone may be somebody else's
     started_ms  INTEGER NOT NULL

@@ -351,11 +351,9 @@ static void test_layouts_are_shared(void **state)
 
 static void add_job(struct fixture *f, const char *labels, int64_t at_ms, struct job_row *ret)
 {
-    static uint8_t token[32];
     int64_t candidates[] = { 1, 2, 3 };
     char method[] = "sewa", request[] = "{}", plan[] = "{\"k\":3}", label_text[64];
 
-    token[0]++;
     snprintf(label_text, sizeof label_text, "%s", labels);
     *ret = (struct job_row){ .run_id = f->run.id,
                              .run_name = text_name,
@@ -367,7 +365,7 @@ static void add_job(struct fixture *f, const char *labels, int64_t at_ms, struct
                              .candidate_newest = 3,
                              .created_ms = at_ms };
     id_new("job", at_ms, ret->uid);
-    assert_ok(job_insert(f->db, ret, token, candidates, 3, &f->err), f->err);
+    assert_ok(job_insert(f->db, ret, candidates, 3, &f->err), f->err);
 }
 
 static int collect_job(const struct job_row *row, void *arg, struct sewa_error *err)
@@ -391,14 +389,12 @@ static void test_jobs(void **state)
     struct fixture *f = *state;
     struct job_row a, b;
     AUTO(job_row_clear) struct job_row r = { 0 };
-    uint8_t token[32] = { 0 };
     int64_t newest = -1, queued = 0;
     struct collected got = { .n = 0 };
 
     add_job(f, "{\"team\":\"x\"}", 100, &a);
-    token[0] = 1;
     add_job(f, "{}", 200, &b);
-    assert_int_equal(job_by_token(f->db, token, &r, &f->err), 1);
+    assert_int_equal(job_by_id(f->db, a.id, &r, &f->err), 1);
     assert_string_equal(r.uid, a.uid);
     assert_string_equal(r.state, "queued");
     assert_null(r.result);
@@ -475,14 +471,14 @@ static int check_trace(const struct trace_row *row, void *arg, struct sewa_error
 static int count_lease(const struct lease_row *row, void *arg, struct sewa_error *err)
 {
     (void)err;
-    *(int64_t *)arg = *(int64_t *)arg * 100 + row->task * 10 + row->attempt;
+    *(int64_t *)arg = *(int64_t *)arg * 100 + row->task * 10 + row->attempt + row->failures;
     return 0;
 }
 
 static int count_worker(const struct worker_row *row, void *arg, struct sewa_error *err)
 {
     (void)err;
-    *(int64_t *)arg += row->pid;
+    *(int64_t *)arg += row->pid + row->token_hash[31];
     return 0;
 }
 
@@ -517,7 +513,7 @@ static void test_job_parts(void **state)
     struct trace_row twice = { .iteration = 3 };
     assert_failed(trace_put(f->db, job.id, &twice, &f->err), f->err, SEWA_E_CONFLICT, "trace");
 
-    struct lease_row lease = { .task = 3, .attempt = 1, .worker = "wrk_a" };
+    struct lease_row lease = { .task = 3, .attempt = 1, .failures = 3, .worker = "wrk_a" };
     assert_ok(lease_put(f->db, job.id, &lease, &f->err), f->err);
     lease.attempt = 2;
     assert_ok(lease_put(f->db, job.id, &lease, &f->err), f->err);
@@ -525,20 +521,23 @@ static void test_job_parts(void **state)
     assert_ok(lease_put(f->db, job.id, &lease, &f->err), f->err);
     n = 0;
     assert_ok(lease_list(f->db, job.id, count_lease, &n, &f->err), f->err);
-    assert_int_equal(n, 3242);
+    assert_int_equal(n, 3545);
     assert_ok(lease_delete_below(f->db, job.id, 4, &f->err), f->err);
     n = 0;
     assert_ok(lease_list(f->db, job.id, count_lease, &n, &f->err), f->err);
-    assert_int_equal(n, 42);
+    assert_int_equal(n, 45);
 
-    struct worker_row worker = { .uid = "wrk_a", .job_id = job.id, .pid = 11, .start_ticks = 5 };
+    struct worker_row worker = {
+        .uid = "wrk_a", .job_id = job.id, .pid = 11, .start_ticks = 5, .token_hash = { [31] = 2 }
+    };
     assert_ok(worker_put(f->db, &worker, &f->err), f->err);
     n = 0;
     assert_ok(worker_list(f->db, job.id, count_worker, &n, &f->err), f->err);
-    assert_int_equal(n, 11);
+    assert_int_equal(n, 13);
+    assert_failed(worker_put(f->db, &worker, &f->err), f->err, SEWA_E_CONFLICT, "worker");
     assert_ok(worker_delete(f->db, "wrk_a", &f->err), f->err);
     assert_ok(worker_list(f->db, job.id, count_worker, &n, &f->err), f->err);
-    assert_int_equal(n, 11);
+    assert_int_equal(n, 13);
 
     struct artifact_row art = { .name = "model.safetensors", .size = 10, .sha256 = { 3 } };
     assert_ok(artifact_put(f->db, job.id, &art, &f->err), f->err);
