@@ -143,3 +143,35 @@ char *path_to_text(const char *path)
     }
     return buf_take(&b);
 }
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+char *path_from_text(const char *text)
+{
+    char *path = strdup(text);
+    char *out = path;
+
+    for (const char *p = text; path && *p; p++) {
+        if (*p != '%') {
+            *out++ = *p;
+            continue;
+        }
+        int high = hex_digit(p[1]), low = high < 0 ? -1 : hex_digit(p[2]);
+        if (low < 0 || (high | low) == 0) {
+            free(path);
+            return NULL;
+        }
+        *out++ = (char)(high << 4 | low);
+        p += 2;
+    }
+    if (path)
+        *out = '\0';
+    return path;
+}

@@ -32,6 +32,9 @@ bool path_is_run_name(const char *name);
  */
 char *path_to_text(const char *path);
 
+/* The bytes that path_to_text() was given (heap); NULL for a bad escape, %00 or no memory. */
+char *path_from_text(const char *text);
+
 /* Whether n bytes are well-formed UTF-8 (no surrogates, no overlong forms). */
 bool utf8_is_valid(const char *text, size_t n);
 

@@ -94,6 +94,12 @@ static void test_path(void **state)
     assert_string_equal(absolute, "/b");
     AUTOFREE char *shown = path_to_text("/\xc3\xa4/\xff%\n");
     assert_string_equal(shown, "/\xc3\xa4/%FF%25%0A");
+    AUTOFREE char *back = path_from_text(shown);
+    assert_string_equal(back, "/\xc3\xa4/\xff%\n");
+    assert_null(path_from_text("/a%"));
+    assert_null(path_from_text("/a%0"));
+    assert_null(path_from_text("/a%00"));
+    assert_null(path_from_text("/a%zz"));
 }
 
 static void test_utf8(void **state)
