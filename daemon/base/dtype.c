@@ -51,8 +51,11 @@ unsigned dtype_bits(enum dtype t)
 
 int dtype_from_name(const char *name, size_t n)
 {
+    if (n == 0)
+        return -1;
     for (int t = 0; t < DTYPE_COUNT; t++)
-        if (strlen(types[t].name) == n && memcmp(types[t].name, name, n) == 0)
+        if (types[t].name[0] == name[0] && strlen(types[t].name) == n &&
+            memcmp(types[t].name, name, n) == 0)
             return t;
     return -1;
 }
