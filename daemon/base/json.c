@@ -10,7 +10,8 @@
 
 #include "base/buf.h"
 
-/* jansson's messages quote the input, which may be anything; it has checked that they are UTF-8. */
+/* jansson's messages quote the input, which may be anything; it has checked that they are UTF-8.
+ * Of some of its failed allocations it says nothing at all. */
 json_t *json_parse(const char *text, size_t n, struct sewa_error *err)
 {
     json_error_t e;
@@ -18,7 +19,7 @@ json_t *json_parse(const char *text, size_t n, struct sewa_error *err)
 
     if (value)
         return value;
-    if (json_error_code(&e) == json_error_out_of_memory)
+    if (json_error_code(&e) == json_error_out_of_memory || e.text[0] == '\0')
         sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to parse JSON");
     else
         sewa_fail(err, SEWA_E_BAD_JSON, "not valid JSON: line %d, column %d: %s", e.line, e.column,
@@ -26,15 +27,32 @@ json_t *json_parse(const char *text, size_t n, struct sewa_error *err)
     return NULL;
 }
 
+static int dump_into(const char *bytes, size_t n, void *b)
+{
+    buf_append(b, bytes, n);
+    return buf_failed(b) ? -1 : 0;
+}
+
+/* Not json_dumps(): jansson 2.14 does not look whether there was room for a key, and leaves it out.
+ * A buf remembers. */
+static char *dump(const json_t *value, size_t flags)
+{
+    struct buf b = { 0 };
+
+    flags |= JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17);
+    if (json_dump_callback(value, dump_into, &b, flags) < 0)
+        b.failed = true;
+    return buf_take(&b);
+}
+
 char *json_text(const json_t *value)
 {
-    return json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+    return dump(value, 0);
 }
 
 char *json_canonical(const json_t *value)
 {
-    return json_dumps(value,
-                      JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+    return dump(value, JSON_SORT_KEYS);
 }
 
 int json_put(json_t *object, const char *key, json_t *value)

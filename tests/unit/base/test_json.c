@@ -1,9 +1,11 @@
 /*
  * test_json - strict parsing and the reader of fields.
  */
+#include "support/alloc.h"
 #include "support/support.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -155,6 +157,30 @@ static void test_parse_refuses(void **state)
     }
 }
 
+/* A text that lost a key for want of memory would be another text. */
+static void test_text_without_memory(void **state)
+{
+    (void)state;
+    AUTOJSON json_t *value = json_object();
+
+    for (int i = 0; i < 500; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "key%d", i);
+        json_put(value, key, json_pack("[f,s]", i / 7.0, "text"));
+    }
+    AUTOFREE char *whole = json_canonical(value);
+    for (int64_t n = 0;; n++) {
+        alloc_fail_at(n);
+        AUTOFREE char *text = json_canonical(value);
+        if (!alloc_fired()) {
+            assert_string_equal(text, whole);
+            assert_true(n > 3);
+            break;
+        }
+        assert_null(text);
+    }
+}
+
 static void test_doubles_survive(void **state)
 {
     (void)state;
@@ -173,7 +199,7 @@ static void test_doubles_survive(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(rows) + 5];
+    struct CMUnitTest tests[COUNT_OF(rows) + 6];
     size_t n = 0;
 
     for (; n < COUNT_OF(rows); n++)
@@ -182,6 +208,7 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_first_failure_wins);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_optional_object);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_parse_refuses);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_text_without_memory);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_doubles_survive);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
