@@ -60,6 +60,9 @@ static void trim_utf8(char *text)
 }
 
 static void fill(struct sewa_error *err, int code, int sys, const char *format, va_list ap)
+    SEWA_PRINTF(4, 0);
+
+static void fill(struct sewa_error *err, int code, int sys, const char *format, va_list ap)
 {
     char text[SEWA_ERROR_TEXT_MAX]; /* an argument may point into err->text */
 

@@ -28,7 +28,7 @@ void buf_append(struct buf *b, const void *data, size_t n);
 void buf_text(struct buf *b, const char *text);
 void buf_char(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) SEWA_PRINTF(2, 3);
-void buf_vprintf(struct buf *b, const char *format, va_list ap);
+void buf_vprintf(struct buf *b, const char *format, va_list ap) SEWA_PRINTF(2, 0);
 
 /* Room for n more bytes at the end; they count once buf_advance() says so. NULL when out of memory.
  */

@@ -44,6 +44,8 @@ static size_t begin(char *line, enum log_level level)
     return (size_t)n;
 }
 
+static void emit(enum log_level level, const char *format, va_list ap) SEWA_PRINTF(2, 0);
+
 static void emit(enum log_level level, const char *format, va_list ap)
 {
     char message[LINE_MAX_BYTES];
