@@ -121,8 +121,11 @@ int directory_sync(const char *path, struct sewa_error *err)
     return 0;
 }
 
+enum durability { DURABLE, ATOMIC_ONLY };
+
 static int write_and_rename(const char *temporary, const char *final, unsigned mode,
-                            const void *data, size_t n, struct sewa_error *err)
+                            const void *data, size_t n, enum durability durability,
+                            struct sewa_error *err)
 {
     AUTOCLOSE int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 
@@ -130,15 +133,15 @@ static int write_and_rename(const char *temporary, const char *final, unsigned m
         return sewa_fail_errno(err, SEWA_E_IO, "cannot create '%s'", temporary);
     if (write_full(fd, data, n) < 0)
         return sewa_fail_errno(err, SEWA_E_IO, "cannot write '%s'", temporary);
-    if (failpoint_errno("fdio_fsync") || fsync(fd) < 0)
+    if (durability == DURABLE && (failpoint_errno("fdio_fsync") || fsync(fd) < 0))
         return sewa_fail_errno(err, SEWA_E_IO, "cannot sync '%s'", temporary);
     if (failpoint_errno("fdio_rename") || rename(temporary, final) < 0)
         return sewa_fail_errno(err, SEWA_E_IO, "cannot rename '%s' to '%s'", temporary, final);
     return 0;
 }
 
-int file_publish(const char *directory, const char *name, unsigned mode, const void *data, size_t n,
-                 struct sewa_error *err)
+static int put_file(const char *directory, const char *name, unsigned mode, const void *data,
+                    size_t n, enum durability durability, struct sewa_error *err)
 {
     AUTOFREE char *final = path_join(directory, name);
     AUTOFREE char *temporary = NULL;
@@ -146,12 +149,24 @@ int file_publish(const char *directory, const char *name, unsigned mode, const v
     if (!final || asprintf(&temporary, "%s/.%s.%d.tmp", directory, name, (int)getpid()) < 0)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to write '%s'", name);
     unlink(temporary); /* a leftover of a killed process that had our number */
-    int rc = write_and_rename(temporary, final, mode, data, n, err);
+    int rc = write_and_rename(temporary, final, mode, data, n, durability, err);
     if (rc < 0) {
         unlink(temporary);
         return rc;
     }
-    return directory_sync(directory, err);
+    return durability == DURABLE ? directory_sync(directory, err) : 0;
+}
+
+int file_publish(const char *directory, const char *name, unsigned mode, const void *data, size_t n,
+                 struct sewa_error *err)
+{
+    return put_file(directory, name, mode, data, n, DURABLE, err);
+}
+
+int file_replace(const char *directory, const char *name, unsigned mode, const void *data, size_t n,
+                 struct sewa_error *err)
+{
+    return put_file(directory, name, mode, data, n, ATOMIC_ONLY, err);
 }
 
 int directory_make(const char *path, unsigned mode, struct sewa_error *err)

@@ -35,6 +35,11 @@ int directory_sync(const char *path, struct sewa_error *err);
 int file_publish(const char *directory, const char *name, unsigned mode, const void *data, size_t n,
                  struct sewa_error *err);
 
+/* The same without the two syncs: atomic for whoever reads, but a power cut may leave an empty file
+ * or none. For what can be made again. */
+int file_replace(const char *directory, const char *name, unsigned mode, const void *data, size_t n,
+                 struct sewa_error *err);
+
 /* mkdir -p; directories that are made get this mode. */
 int directory_make(const char *path, unsigned mode, struct sewa_error *err);
 

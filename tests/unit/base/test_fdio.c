@@ -44,6 +44,22 @@ static void test_publish_and_read(void **state)
     mkdir(*state, 0700);
 }
 
+static void test_replace(void **state)
+{
+    struct sewa_error err = { 0 };
+    AUTO(buf_clear) struct buf b = { 0 };
+    AUTOFREE char *path = path_join(*state, "x.json");
+
+    assert_ok(file_replace(*state, "x.json", 0600, "one", 3, &err), err);
+    assert_ok(file_replace(*state, "x.json", 0600, "two", 3, &err), err);
+    assert_ok(file_read(path, 100, &b, &err), err);
+    assert_string_equal(buf_cstr(&b), "two");
+    unlink(path);
+    assert_int_equal(rmdir(*state), 0); /* and no temporary one */
+    assert_failed(file_replace(*state, "x", 0600, "", 0, &err), err, SEWA_E_IO, *state);
+    mkdir(*state, 0700);
+}
+
 static void test_failures_name_the_file(void **state)
 {
     struct sewa_error err = { 0 };
@@ -103,6 +119,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_publish_and_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failures_name_the_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tree_remove_stays_inside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_reads, setup, teardown),
