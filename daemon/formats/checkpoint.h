@@ -1,0 +1,42 @@
+/*
+ * checkpoint - every format of checkpoint that can be read, one row each. Other rooms ask here and
+ * name no format: a new one is a reader and a row. Pure table; reading blocks. Thread: any.
+ */
+#ifndef FORMATS_CHECKPOINT_H
+#define FORMATS_CHECKPOINT_H
+
+#include "formats/layout.h"
+
+struct checkpoint_format {
+    const char *name;            /* "safetensors": what a layout of it has as its format */
+    const char *const *suffixes; /* of the file names that it claims; NULL behind the last */
+
+    /* Layout of the file behind fd. @name is for messages, @bytes what stat said. */
+    int (*read)(int fd, const char *name, int64_t bytes, struct layout **ret,
+                struct sewa_error *err);
+};
+
+/* Row i of the table, NULL behind the last. */
+const struct checkpoint_format *checkpoint_format_at(size_t i);
+
+/*
+ * The format that claims a file by its name (directories before it do not count), or NULL. Names
+ * that are nothing but a suffix are claimed by none. The longest suffix wins.
+ */
+const struct checkpoint_format *checkpoint_format_for(const char *filename);
+
+/* The format with this name, or NULL. */
+const struct checkpoint_format *checkpoint_format_named(const char *name);
+
+/*
+ * Read by the format that claims the name: @filename (UTF-8 when it is to stand in messages)
+ * chooses and is what messages say. SEWA_E_UNSUPPORTED when no format claims it, with a sentence
+ * that says which names are; otherwise what the format's reader returns.
+ */
+int checkpoint_read(int fd, const char *filename, int64_t bytes, struct layout **ret,
+                    struct sewa_error *err);
+
+/* That sentence, for callers who only have the name. Returns SEWA_E_UNSUPPORTED. */
+int checkpoint_unclaimed(const char *filename, struct sewa_error *err);
+
+#endif
