@@ -44,15 +44,29 @@ static void parse_one(char *text)
     strncpy(p->action, equals + 1, sizeof p->action - 1);
 }
 
-static void parse(void)
+static void parse(const char *text)
 {
-    const char *env = getenv("SEWA_FAILPOINT");
-    AUTOFREE char *copy = env ? strdup(env) : NULL;
+    AUTOFREE char *copy = text ? strdup(text) : NULL;
     char *save = NULL;
 
     for (char *one = copy ? strtok_r(copy, ",", &save) : NULL; one;
          one = strtok_r(NULL, ",", &save))
         parse_one(one);
+}
+
+static void parse_environment(void)
+{
+    parse(getenv("SEWA_FAILPOINT"));
+}
+
+void failpoint_set(const char *text)
+{
+    pthread_once(&once, parse_environment);
+    pthread_mutex_lock(&lock);
+    memset(points, 0, sizeof points);
+    point_count = 0;
+    parse(text);
+    pthread_mutex_unlock(&lock);
 }
 
 static int errno_by_name(const char *name)
@@ -93,7 +107,7 @@ bool failpoint_errno(const char *name)
 {
     const char *action = NULL;
 
-    pthread_once(&once, parse);
+    pthread_once(&once, parse_environment);
     pthread_mutex_lock(&lock);
     for (int i = 0; i < point_count; i++)
         if (strcmp(points[i].name, name) == 0 && ++points[i].seen == points[i].at)

@@ -7,7 +7,7 @@
  *     errno:NAME   the call fails with this errno (ENOSPC, EIO, ENOMEM, EMFILE)
  *     kill         the process gets SIGKILL
  *     sleep:MS     the thread sleeps
- * Thread: any.
+ * A test that lives in the same process says the same with failpoint_set(). Thread: any.
  */
 #ifndef BASE_FAILPOINT_H
 #define BASE_FAILPOINT_H
@@ -16,6 +16,9 @@
 
 #ifdef SEWA_FAILPOINTS
 bool failpoint_errno(const char *name); /* true and errno set when the place is to fail */
+
+/* Forget all places and their counts, then arm these ("" or NULL: none). */
+void failpoint_set(const char *text);
 #else
 static inline bool failpoint_errno(const char *name)
 {

@@ -1,0 +1,76 @@
+/*
+ * test_failpoint - places fail when their turn has come, and only then.
+ */
+#include "support/support.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/failpoint.h"
+
+#ifdef SEWA_FAILPOINTS
+
+static void test_the_nth_passage_fails(void **state)
+{
+    (void)state;
+    failpoint_set("one=errno:EIO@2,other=errno:ENOSPC");
+    assert_false(failpoint_errno("one"));
+    assert_true(failpoint_errno("other"));
+    assert_int_equal(errno, ENOSPC);
+    assert_true(failpoint_errno("one"));
+    assert_int_equal(errno, EIO);
+    assert_false(failpoint_errno("one"));
+    assert_false(failpoint_errno("unknown"));
+}
+
+static void test_setting_forgets(void **state)
+{
+    (void)state;
+    failpoint_set("one=errno:EIO@2");
+    assert_false(failpoint_errno("one"));
+    failpoint_set("one=errno:EIO@2");
+    assert_false(failpoint_errno("one"));
+    assert_true(failpoint_errno("one"));
+    failpoint_set("one=errno:EIO");
+    failpoint_set(NULL);
+    assert_false(failpoint_errno("one"));
+}
+
+/* Runs first: the environment is read once. */
+static void test_the_environment_arms(void **state)
+{
+    (void)state;
+    setenv("SEWA_FAILPOINT", "early=errno:EMFILE", 1);
+    assert_true(failpoint_errno("early"));
+    assert_int_equal(errno, EMFILE);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_environment_arms),
+        cmocka_unit_test(test_the_nth_passage_fails),
+        cmocka_unit_test(test_setting_forgets),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#else
+
+static void test_nothing_fails(void **state)
+{
+    (void)state;
+    setenv("SEWA_FAILPOINT", "early=errno:EMFILE", 1);
+    assert_false(failpoint_errno("early"));
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nothing_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#endif
