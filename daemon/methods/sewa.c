@@ -105,10 +105,7 @@ static bool is_learning(const struct sewa *w)
     return w->learns && !sewa_learn_is_done(&w->learn);
 }
 
-/*
- * Too few candidates stand out, or too many are certain: then ties and noise have decided. The one
- * thing that a probability on its bound says is that learning has stopped there.
- */
+/* Where probabilities crowd on their bounds, ties decide who is chosen: say so. */
 static void note_collapse(struct sewa *w)
 {
     const struct sewa_learn *l = &w->learn;

@@ -170,8 +170,7 @@ static bool is_usable(const struct sewa_learn *l, const struct method_answer *a,
     return true;
 }
 
-/* Which samples count? factor := loss, or NaN for those that do not. Returns useless ones in a row.
- */
+/* factor := the loss of each sample that counts, else NaN. Returns the useless ones in a row. */
 static int64_t sort_out(struct sewa_learn *l, const struct method_answer *answers,
                         struct sewa_error *err)
 {
@@ -272,9 +271,10 @@ int sewa_learn_tell(struct sewa_learn *l, struct method *m, const struct method_
     int64_t useless = sort_out(l, answers, err);
     if (useless < 0)
         return (int)useless;
+    double loss = mean_loss(l, &kept);
     m->trace = (struct method_trace){
         .iteration = l->t,
-        .loss = mean_loss(l, &kept),
+        .loss = loss,
         .temperature = l->estimator->has_temperature ? temperature(l) : NAN,
         .learning_rate = learning_rate(l),
         .dropped = samples - kept,
