@@ -141,6 +141,15 @@ static int choose(struct best *b, struct sewa_error *err)
     return 0;
 }
 
+static int best_params(const struct method *m, json_t *object)
+{
+    const struct best *b = container_of(m, const struct best, base);
+
+    if (json_put(object, "metric", json_string(b->metric ? b->metric : "loss")) < 0)
+        return -1;
+    return json_put(object, "direction", json_string(b->larger_is_better ? "max" : "min"));
+}
+
 static int best_ask(struct method *m, struct sewa_error *err)
 {
     struct best *b = container_of(m, struct best, base);
@@ -207,6 +216,7 @@ const struct method_class method_best = {
     .check = check,
     .open = best_open,
     .close = best_close,
+    .params = best_params,
     .ask = best_ask,
     .tell = best_tell,
     .remaining = best_remaining,

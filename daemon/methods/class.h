@@ -25,6 +25,10 @@ struct method_class {
     int (*open)(struct method *m, const struct method_setup *setup, struct sewa_error *err);
     void (*close)(struct method *m); /* half-built is fine; may be NULL */
 
+    /* Add the parameters in use to the object: 0, or -1 when out of memory. NULL: there are none.
+     */
+    int (*params)(const struct method *m, json_t *object);
+
     /* 1 after method_points_begin() and method_points_add(), 0 after one of method_choose*(). */
     int (*ask)(struct method *m, struct sewa_error *err);
 

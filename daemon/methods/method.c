@@ -99,6 +99,15 @@ void method_free(struct method *m)
     free(m);
 }
 
+json_t *method_params(const struct method *m)
+{
+    AUTOJSON json_t *object = json_object();
+
+    if (!object || (m->class->params && m->class->params(m, object) < 0))
+        return NULL;
+    return TAKE(object);
+}
+
 int method_points_begin(struct method *m, size_t count, struct sewa_error *err)
 {
     m->point_count = 0;

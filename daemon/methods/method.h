@@ -107,6 +107,12 @@ int method_new(const char *name, const struct method_setup *setup, struct method
 void method_free(struct method *m); /* NULL is fine */
 AUTOPTR_DEFINE(method_free, struct method);
 
+/*
+ * Every parameter with the value that is used, defaults and what "auto" became included: for the
+ * manifest. As the "params" of another job they give the same selection. NULL when out of memory.
+ */
+json_t *method_params(const struct method *m);
+
 /* What is wanted of a point. Append only: a Gram matrix of the candidates may follow. */
 enum method_point_kind { METHOD_POINT_EVALUATE };
 

@@ -60,3 +60,11 @@ void schedule_read(struct json_reader *r, const char *name, double min, double m
     if (r->rc == 0)
         r->rc = inner.rc;
 }
+
+json_t *schedule_json(const struct schedule *s)
+{
+    if (s->kind == SCHEDULE_CONSTANT)
+        return json_real(s->start);
+    return json_pack("{s:f, s:f, s:s}", "start", s->start, "end", s->end, "schedule",
+                     kinds[s->kind]);
+}

@@ -31,4 +31,7 @@ double schedule_at(const struct schedule *s, int64_t t, int64_t iterations);
 void schedule_read(struct json_reader *r, const char *name, double min, double max,
                    struct schedule *ret);
 
+/* What schedule_read() would read; NULL when out of memory. */
+json_t *schedule_json(const struct schedule *s);
+
 #endif

@@ -16,6 +16,7 @@
 
 struct sewa {
     struct method base;
+    struct sewa_params params;
     bool learns;
     struct sewa_learn learn;
     struct sewa_search *search;
@@ -53,15 +54,15 @@ static int check(const struct method_setup *setup, struct sewa_error *err)
     return sewa_params_read(setup->params, setup->evaluator, &p, err);
 }
 
-static int learn_open(struct sewa *w, const struct sewa_params *p, struct sewa_error *err)
+static int learn_open(struct sewa *w, struct sewa_error *err)
 {
     struct method *m = &w->base;
     size_t total = sum_of_probabilities(m);
 
     w->learns = total < m->k;
     if (w->learns) {
-        m->progress.iterations = p->iterations;
-        return sewa_learn_init(&w->learn, p, m->k, total, m->seed, err);
+        m->progress.iterations = w->params.iterations;
+        return sewa_learn_init(&w->learn, &w->params, m->k, total, m->seed, err);
     }
     w->certain = calloc(m->k, sizeof *w->certain);
     if (!w->certain)
@@ -74,13 +75,12 @@ static int learn_open(struct sewa *w, const struct sewa_params *p, struct sewa_e
 static int sewa_open(struct method *m, const struct method_setup *setup, struct sewa_error *err)
 {
     struct sewa *w = sewa_of(m);
-    struct sewa_params p;
 
-    int rc = sewa_params_read(setup->params, setup->evaluator, &p, err);
+    int rc = sewa_params_read(setup->params, setup->evaluator, &w->params, err);
     if (rc == 0)
-        rc = learn_open(w, &p, err);
+        rc = learn_open(w, err);
     if (rc == 0)
-        rc = sewa_search_new(m->k, m->select, p.polish, &w->search, err);
+        rc = sewa_search_new(m->k, m->select, w->params.polish, &w->search, err);
     return rc;
 }
 
@@ -91,6 +91,11 @@ static void sewa_close(struct method *m)
     sewa_learn_clear(&w->learn);
     sewa_search_free(w->search);
     free(w->certain);
+}
+
+static int sewa_params(const struct method *m, json_t *object)
+{
+    return sewa_params_save(&sewa_of_const(m)->params, object);
 }
 
 const double *sewa_probabilities(const struct method *m)
@@ -214,6 +219,7 @@ const struct method_class method_sewa = {
     .check = check,
     .open = sewa_open,
     .close = sewa_close,
+    .params = sewa_params,
     .ask = sewa_ask,
     .tell = sewa_tell,
     .remaining = sewa_remaining,

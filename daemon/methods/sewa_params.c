@@ -17,11 +17,6 @@ enum {
 static const char *const estimators[] = { "auto", "gumbel_softmax", "straight_through",
                                           "score_function", NULL };
 
-const char *sewa_estimator_name(enum sewa_estimator_id id)
-{
-    return estimators[id];
-}
-
 static enum sewa_estimator_id estimator_resolve(struct json_reader *r, enum sewa_estimator_id named,
                                                 const struct method_evaluator *evaluator)
 {
@@ -75,4 +70,19 @@ int sewa_params_read(const json_t *params, const struct method_evaluator *evalua
     ret->polish = json_get_int(&r, "polish", 0, POLISH_MAX, 100);
     ret->batch = json_get_int(&r, "batch", 0, INT32_MAX, 0);
     return json_reader_end(&r);
+}
+
+int sewa_params_save(const struct sewa_params *p, json_t *object)
+{
+    if (json_put(object, "estimator", json_string(estimators[p->estimator])) < 0 ||
+        json_put(object, "iterations", json_integer(p->iterations)) < 0 ||
+        json_put(object, "samples", json_integer(p->samples)) < 0 ||
+        json_put(object, "learning_rate", json_real(p->learning_rate)) < 0 ||
+        json_put(object, "epsilon", json_real(p->epsilon)) < 0 ||
+        json_put(object, "polish", json_integer(p->polish)) < 0 ||
+        json_put(object, "batch", json_integer(p->batch)) < 0)
+        return -1;
+    if (p->estimator == SEWA_SCORE_FUNCTION)
+        return 0;
+    return json_put(object, "temperature", schedule_json(&p->temperature));
 }

@@ -33,7 +33,7 @@ struct sewa_params {
 int sewa_params_read(const json_t *params, const struct method_evaluator *evaluator,
                      struct sewa_params *ret, struct sewa_error *err);
 
-/* "gumbel_softmax" and so on. */
-const char *sewa_estimator_name(enum sewa_estimator_id id);
+/* Write them as a request would: 0, or -1 when out of memory. */
+int sewa_params_save(const struct sewa_params *p, json_t *object);
 
 #endif

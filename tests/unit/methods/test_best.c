@@ -192,6 +192,24 @@ static void test_metric_name(void **state)
     assert_string_equal(method_metric(error), "error"); /* the request is gone by now */
 }
 
+static void check_params(const char *params, const char *metric, const char *direction)
+{
+    AUTOPTR(method_free) struct method *m = make(params, 0, "", "");
+    AUTOJSON json_t *used = method_params(m);
+
+    assert_int_equal(json_object_size(used), 2);
+    assert_string_equal(json_string_value(json_object_get(used, "metric")), metric);
+    assert_string_equal(json_string_value(json_object_get(used, "direction")), direction);
+}
+
+static void test_params(void **state)
+{
+    (void)state;
+    check_params(NULL, "loss", "min");
+    check_params("{\"metric\": \"accuracy\"}", "accuracy", "max");
+    check_params("{\"metric\": \"accuracy\", \"direction\": \"min\"}", "accuracy", "min");
+}
+
 static void test_unknown_metric(void **state)
 {
     (void)state;
@@ -201,12 +219,13 @@ static void test_unknown_metric(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(rows) + 2];
+    struct CMUnitTest tests[COUNT_OF(rows) + 3];
     size_t n = 0;
 
     for (; n < COUNT_OF(rows); n++)
         tests[n] = (struct CMUnitTest){ rows[n].name, test_row, NULL, NULL, (void *)&rows[n] };
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_metric_name);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_params);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_unknown_metric);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -266,6 +266,8 @@ static void check_plain(const char *name, size_t k, size_t select, size_t first,
                     (i >= first && i < first + count ? 1.0 / (double)count : 0));
     for (size_t i = 0; i < count; i++)
         assert_int_equal(outcome->selected[i], first + i);
+    AUTOJSON json_t *params = method_params(m);
+    assert_int_equal(json_object_size(params), 0);
     assert_null(outcome->probability);
     assert_true(isnan(outcome->loss) && isnan(outcome->metric));
     assert_int_equal(outcome->note_count, 0);
@@ -510,7 +512,8 @@ static int life(const struct memory_row *row, const json_t *params, struct toy *
     if (rc < 0)
         return rc;
     AUTOJSON json_t *saved = method_save(m);
-    if (!saved)
+    AUTOJSON json_t *used = saved ? method_params(m) : NULL;
+    if (!used)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to save");
     rc = method_new(row->method, &setup, &next, err);
     return rc < 0 ? rc : method_load(next, saved, err);

@@ -114,6 +114,14 @@ static void test_read(void **state)
     assert_int_equal(s.kind, row->wanted.kind);
     assert_close(s.start, row->wanted.start);
     assert_close(s.end, row->wanted.end);
+
+    struct schedule again = { SCHEDULE_CONSTANT, 7, 7 };
+    AUTOJSON json_t *written = json_object();
+    assert_int_equal(json_put(written, "x", schedule_json(&s)), 0);
+    json_reader_init(&r, written, "/p", &err);
+    schedule_read(&r, "x", 0.01, 100, &again);
+    assert_ok(json_reader_end(&r), err);
+    assert_memory_equal(&again, &s, sizeof s);
 }
 
 /* Without an error to fill, a failure inside the object is still a failure. */

@@ -341,6 +341,27 @@ static void run_whole(const struct whole_row *row, struct toy *toy, bool save, s
     method_free(m);
 }
 
+/* The parameters in use, written into the manifest, are a request for the same selection. */
+static void check_params(const struct whole_row *row, struct toy *toy, const struct result *wanted)
+{
+    struct sewa_error err = { 0 };
+    struct result again;
+    struct method *m =
+        toy_method("sewa", row->k, row->select, row->toy_seed, row->params, row->gradient);
+    AUTOJSON json_t *params = method_params(m);
+    AUTOFREE char *text = json_text(params);
+    const char *estimator = json_string_value(json_object_get(params, "estimator"));
+
+    method_free(m);
+    assert_string_not_equal(estimator, "auto");
+    assert_int_equal(json_object_size(params), strcmp(estimator, "score_function") == 0 ? 7 : 8);
+    m = toy_method("sewa", row->k, row->select, row->toy_seed, text, row->gradient);
+    assert_ok(toy_drive(m, row->k, toy_answer, toy, &err), err);
+    take_result(m, &again);
+    assert_memory_equal(wanted, &again, sizeof again);
+    method_free(m);
+}
+
 static void test_whole(void **state)
 {
     const struct whole_row *row = *state;
@@ -353,6 +374,7 @@ static void test_whole(void **state)
     check_result(row, &toy, &plain);
     run_whole(row, &toy, true, SEWA_SEARCH_BATCH, &saved);
     assert_memory_equal(&plain, &saved, sizeof plain);
+    check_params(row, &toy, &plain);
     for (size_t b = 0; b < COUNT_OF(batches); b++) {
         run_whole(row, &toy, false, batches[b], &other);
         if (batches[b] == 1)
