@@ -110,6 +110,7 @@ int worker_put(struct db *db, const struct worker_row *row, struct sewa_error *e
     stmt_bind_blob(q, ":token_hash", row->token_hash, 32);
     stmt_bind_i64(q, ":pid", row->pid);
     stmt_bind_i64(q, ":start_ticks", row->start_ticks);
+    stmt_bind_i64(q, ":slot", row->slot);
     stmt_bind_i64(q, ":started_ms", row->started_ms);
     return stmt_run(q, err);
 }
@@ -134,7 +135,8 @@ int worker_list(struct db *db, int64_t job_id,
         struct worker_row row = { .job_id = stmt_i64(q, 1),
                                   .pid = stmt_i64(q, 3),
                                   .start_ticks = stmt_i64(q, 4),
-                                  .started_ms = stmt_i64(q, 5) };
+                                  .slot = stmt_i64(q, 5),
+                                  .started_ms = stmt_i64(q, 6) };
         stmt_digest(q, 2, row.token_hash);
         stmt_text_into(q, 0, row.uid, sizeof row.uid);
         rc = each(&row, arg, err);

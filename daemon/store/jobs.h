@@ -133,6 +133,7 @@ struct worker_row {
     uint8_t token_hash[32];
     int64_t pid;
     int64_t start_ticks;
+    int64_t slot;
     int64_t started_ms;
 };
 

@@ -102,12 +102,12 @@ SELECT task, attempt, failures, worker, granted_ms FROM leases WHERE job_id = :j
 -- name: lease_delete_below
 DELETE FROM leases WHERE job_id = :job_id AND task < :task;
 -- name: worker_put
-INSERT INTO workers (uid, job_id, token_hash, pid, start_ticks, started_ms)
-VALUES (:uid, :job_id, :token_hash, :pid, :start_ticks, :started_ms);
+INSERT INTO workers (uid, job_id, token_hash, pid, start_ticks, slot, started_ms)
+VALUES (:uid, :job_id, :token_hash, :pid, :start_ticks, :slot, :started_ms);
 -- name: worker_delete
 DELETE FROM workers WHERE uid = :uid;
 -- name: worker_list
-SELECT uid, job_id, token_hash, pid, start_ticks, started_ms FROM workers WHERE job_id = :job_id;
+SELECT uid, job_id, token_hash, pid, start_ticks, slot, started_ms FROM workers WHERE job_id = :job_id;
 -- name: artifact_put
 INSERT INTO artifacts (uid, job_id, name, size, sha256, media_type, created_ms)
 VALUES (:uid, :job_id, :name, :size, :sha256, :media_type, :created_ms)

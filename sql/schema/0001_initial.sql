@@ -174,6 +174,7 @@ CREATE TABLE workers (
     job_id      INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
     token_hash  BLOB    NOT NULL UNIQUE, -- SHA-256 of the token that it presents
     pid         INTEGER NOT NULL,
+    slot        INTEGER NOT NULL, -- which of the local slots (and devices) it occupies
     start_ticks INTEGER NOT NULL, -- field 22 of /proc/PID/stat: a pid alone may be somebody else's
     started_ms  INTEGER NOT NULL
 ) STRICT;

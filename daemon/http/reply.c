@@ -1,0 +1,128 @@
+/*
+ * reply - make a response and hand it to the library, or resume a held request that waits for it.
+ */
+#include "http/reply.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "http/server.h"
+
+void reply_header(struct request *rq, const char *name, const char *value)
+{
+    char *n = strdup(name), *v = strdup(value);
+
+    if (!n || !v || rq->header_count == REQUEST_REPLY_HEADERS_MAX) {
+        free(n);
+        free(v);
+        return;
+    }
+    rq->headers[rq->header_count].name = n;
+    rq->headers[rq->header_count++].value = v;
+}
+
+void reply_headerf(struct request *rq, const char *name, const char *format, ...)
+{
+    char value[1024];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(value, sizeof value, format, ap);
+    va_end(ap);
+    reply_header(rq, name, value);
+}
+
+void reply_response(struct request *rq, unsigned status, struct MHD_Response *response)
+{
+    if (!response) {
+        static char nothing[1];
+        status = 503;
+        response = MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
+    }
+    rq->reply = response;
+    rq->status = status;
+    if (rq->held)
+        server_resume(rq);
+}
+
+void reply_bytes(struct request *rq, unsigned status, const char *media_type, char *data, size_t n)
+{
+    struct MHD_Response *r = MHD_create_response_from_buffer(n, data, MHD_RESPMEM_MUST_FREE);
+
+    if (!r)
+        free(data);
+    else
+        reply_header(rq, "Content-Type", media_type);
+    reply_response(rq, status, r);
+}
+
+void reply_json_text(struct request *rq, unsigned status, char *text)
+{
+    if (!text) {
+        reply_response(rq, 503, NULL);
+        return;
+    }
+    reply_bytes(rq, status, "application/json", text, strlen(text));
+}
+
+void reply_json(struct request *rq, unsigned status, json_t *value)
+{
+    char *text = value ? json_text(value) : NULL;
+
+    json_decref(value);
+    reply_json_text(rq, status, text);
+}
+
+void reply_empty(struct request *rq, unsigned status)
+{
+    static char nothing[1];
+
+    reply_response(rq, status, MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT));
+}
+
+static json_t *problem(const struct request *rq, const struct sewa_code_info *info,
+                       const struct sewa_error *err)
+{
+    json_t *p = json_pack("{s:s+, s:s, s:i, s:s, s:s, s:s}", "type",
+                          "urn:sewa:problem:", info->slug, "title", info->title, "status",
+                          info->http_status, "detail", err->text, "code", info->slug, "request_id",
+                          rq->id);
+
+    if (p && err->pointer[0] &&
+        json_put(p, "errors",
+                 json_pack("[{s:s, s:s}]", "pointer", err->pointer, "detail", err->text)) < 0) {
+        json_decref(p);
+        return NULL;
+    }
+    return p;
+}
+
+void reply_error(struct request *rq, const struct sewa_error *err)
+{
+    const struct sewa_code_info *info = sewa_code_info(err->code);
+    json_t *value = problem(rq, info, err);
+    char *text = value ? json_text(value) : NULL;
+
+    json_decref(value);
+    if (info->http_status == 503 || info->http_status == 429)
+        reply_header(rq, "Retry-After", "2");
+    if (!text)
+        reply_response(rq, 503, NULL);
+    else
+        reply_bytes(rq, (unsigned)info->http_status, "application/problem+json", text,
+                    strlen(text));
+}
+
+void reply_fail(struct request *rq, int code, const char *format, ...)
+{
+    struct sewa_error err;
+    char text[SEWA_ERROR_TEXT_MAX];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    sewa_fail(&err, code, "%s", text);
+    reply_error(rq, &err);
+}

@@ -1,0 +1,33 @@
+/*
+ * reply - the ways to answer a request. Loop thread only. Each request is answered once.
+ * Running out of memory while answering becomes a bare 503.
+ */
+#ifndef HTTP_REPLY_H
+#define HTTP_REPLY_H
+
+#include "http/request.h"
+
+/* Add a header to the reply that follows. */
+void reply_header(struct request *rq, const char *name, const char *value);
+void reply_headerf(struct request *rq, const char *name, const char *format, ...) SEWA_PRINTF(3, 4);
+
+/* The value is stolen; NULL (out of memory while it was built) becomes a 503. */
+void reply_json(struct request *rq, unsigned status, json_t *value);
+
+/* Heap text that is JSON already; stolen. */
+void reply_json_text(struct request *rq, unsigned status, char *text);
+
+/* Bytes on the heap; stolen. */
+void reply_bytes(struct request *rq, unsigned status, const char *media_type, char *data, size_t n);
+
+/* No body. */
+void reply_empty(struct request *rq, unsigned status);
+
+/* application/problem+json (RFC 9457) from the table of codes. */
+void reply_error(struct request *rq, const struct sewa_error *err);
+void reply_fail(struct request *rq, int code, const char *format, ...) SEWA_PRINTF(3, 4);
+
+/* A response of the HTTP library; one reference is taken over. */
+void reply_response(struct request *rq, unsigned status, struct MHD_Response *response);
+
+#endif

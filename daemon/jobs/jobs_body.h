@@ -1,0 +1,216 @@
+/*
+ * jobs_body - the inside of the jobs room, for the files that are one: jobs.c (opening, queue,
+ * clock), life.c (states), workers.c (processes), calls.c (what workers ask), write.c (rows),
+ * publish.c (files), joblog.c (output).
+ */
+#ifndef JOBS_JOBS_BODY_H
+#define JOBS_JOBS_BODY_H
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/loop.h"
+#include "jobs/jobs.h"
+#include "jobs/runner.h"
+#include "jobs/state.h"
+#include "jobs/tasks.h"
+
+enum {
+    JOBS_HEARTBEAT_S = 5,
+    JOBS_LEASE_MS = 30000,      /* without a heartbeat a lease ends after this */
+    JOBS_HELLO_MS = 60000,      /* a worker that was started has said hello by then */
+    JOBS_LEASE_WAIT_MS = 20000, /* how long a worker's question for work is held */
+    JOBS_KILL_MS = 10000,       /* from SIGTERM to SIGKILL */
+    JOBS_WORKER_DEATHS_MAX = 3, /* in a row, without a result between them */
+    JOBS_TICK_MS = 1000,
+    JOBS_LOG_MAX = 64 << 20, /* bytes of one job's log */
+    JOBS_PREPARE_TASK = -1,  /* number of the task that every worker begins with */
+};
+
+struct job;
+
+struct worker {
+    struct list link; /* of its job */
+    struct list all;  /* of the room */
+    struct job *job;
+    char uid[ID_TEXT_SIZE];
+    uint8_t token_hash[32];
+    struct launched *process; /* NULL once it has ended */
+    int slot;
+    bool said_hello;
+    bool preparing, prepared;
+    bool stopping; /* SIGTERM was sent */
+    int64_t kill_at_ms;
+    int64_t seen_ms;            /* monotonic: the last time it said anything */
+    struct jobs_call *waiting;  /* asks for work and there is none yet */
+    struct job_write *granting; /* its lease is being written; holds the call that gets the task */
+};
+
+struct job_log {
+    struct buf pending;
+    struct buf writing;
+    int64_t written;
+    bool busy;
+    bool full;
+};
+
+struct job {
+    struct list link;
+    struct jobs *jobs;
+    int64_t id;
+    char uid[ID_TEXT_SIZE];
+    enum job_state state;
+    int64_t started_ms;
+    struct job_request *request;
+    struct job_plan *plan;
+    struct runner *runner; /* NULL while queued */
+    struct tasks tasks;
+    struct list workers;
+    int deaths;             /* of workers, in a row */
+    int64_t start_after_ms; /* no new worker before this: one has just died */
+    unsigned pending;       /* writes and other work under way that point here */
+    bool publishing;        /* files are being put in place */
+    bool finished;          /* in its last state; freed when nothing points here any more */
+    bool unsaved;           /* the last state could not be written and is tried again */
+    char reason_code[40];
+    char reason[SEWA_ERROR_TEXT_MAX];
+    struct job_log log;
+};
+
+struct jobs {
+    struct jobs_options o;
+    char *log_directory;
+    char *artifact_directory;
+    struct list jobs; /* in order of submission */
+    struct list workers;
+    struct list watchers;
+    uv_timer_t tick;
+    bool *slot_taken;
+    int slot_count;
+    unsigned pending;
+    bool draining;
+    bool closed;
+};
+
+/* ---- life.c ---- */
+
+/* Assert the table, set the state, write the row. */
+void job_move(struct job *job, enum job_state to);
+
+/* End it: workers are stopped, temporary files removed, the row is written. */
+void job_fail(struct job *job, const struct sewa_error *err);
+
+/* Queued -> starting: the runner is made (or loaded again). */
+void job_begin(struct job *job);
+
+/* A batch is open or the runner has finished: hand out tasks, or publish. */
+void job_go_on(struct job *job);
+
+/* All results of a batch are there. */
+void job_advance(struct job *job);
+
+/* The files are in place, or a check has its report: the last write. */
+void job_succeed(struct job *job);
+
+/* Free it when it is finished and nothing points to it any more. */
+void job_release(struct job *job);
+
+void job_free(struct job *job);
+
+/* Write the state that a job has ended in. */
+void job_write_last(struct job *job);
+
+struct job *jobs_find(struct jobs *j, const char *uid);
+
+/* Give free slots to jobs that want workers. */
+void jobs_schedule(struct jobs *j);
+
+/* ---- workers.c ---- */
+
+int worker_start(struct job *job, struct sewa_error *err);
+void worker_stop(struct worker *w, bool now);
+
+/* Adopt the process of a stored row; SEWA_E_GONE when it has ended. */
+int worker_adopt(struct job *job, const struct worker_row *row, struct sewa_error *err);
+
+/* Its tasks go to others; the struct stays until the process has ended. */
+void worker_give_up_tasks(struct worker *w, const struct sewa_error *why);
+
+/* Once a second. */
+void workers_tick(struct jobs *j, int64_t now_ms);
+void worker_free(struct worker *w);
+
+/* ---- calls.c ---- */
+
+/* Try to give a waiting worker something to do. */
+void worker_feed(struct worker *w);
+void call_reply_error(struct jobs_call *c, int code, const char *text);
+
+/* ---- write.c ---- */
+
+/*
+ * One transaction about one job: any of the parts below, applied in this order. Heap members are
+ * freed with it. done() comes on the loop after the commit.
+ */
+struct job_write {
+    struct store_op op;
+    struct job *job; /* NULL for a write that outlives its job */
+    struct jobs *jobs;
+    int64_t job_id;
+    char uid[ID_TEXT_SIZE];
+    int64_t now_ms;
+
+    char *runner; /* with progress */
+    struct job_progress progress;
+    int64_t leases_below; /* 0: none are deleted */
+    bool has_trace;
+    struct trace_row trace;
+    float *probabilities;
+    bool has_lease;
+    struct lease_row lease;
+    bool has_worker;
+    struct worker_row worker;
+    char worker_gone[ID_TEXT_SIZE];
+    char *result;
+    struct artifact_row artifacts[2];
+    int artifact_count;
+    int64_t *digest_ids; /* rows of checkpoints whose sha256 is known now */
+    uint8_t (*digests)[32];
+    size_t digest_count;
+    bool has_state;
+    enum job_state state;
+    char reason_code[40];
+    char reason[SEWA_ERROR_TEXT_MAX];
+    int64_t started_ms, finished_ms;
+
+    void (*done)(struct job_write *w); /* may be NULL; the write is freed afterwards */
+    void *arg;
+};
+
+/* NULL when out of memory: the job has been failed in memory then. */
+struct job_write *write_new(struct job *job);
+void write_state(struct job_write *w, struct job *job);
+int write_runner(struct job_write *w, struct job *job);
+void write_submit(struct job_write *w);
+void write_drop(struct job_write *w); /* instead of submitting it */
+
+/* ---- publish.c ---- */
+
+/* Put manifest and average in place (pool thread), then job_succeed(). */
+void publish_start(struct job *job);
+
+/* Where attempt n of the average is written (heap). */
+char *publish_staging(const struct jobs *j, const char *uid, int64_t attempt);
+
+/* Remove temporary folders of this job, and its published one when @all. Pool thread. */
+void publish_clean(struct jobs *j, const char *uid, bool all);
+
+/* At start: remove folders of jobs that are not there or did not succeed. Blocks. */
+int publish_sweep(struct jobs *j, struct sewa_error *err);
+
+/* ---- joblog.c ---- */
+
+void joblog_append(struct job *job, const void *data, size_t n);
+void joblog_clear(struct job *job);
+
+#endif

@@ -1,0 +1,328 @@
+/*
+ * life - a job from the queue to its last state.
+ */
+#include "jobs/jobs_body.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+
+static void set_state(struct job *job, enum job_state to)
+{
+    assert(job_state_may_follow(job->state, to));
+    job->state = to;
+}
+
+void job_move(struct job *job, enum job_state to)
+{
+    struct job_write *w;
+
+    set_state(job, to);
+    if ((w = write_new(job)) == NULL)
+        return;
+    write_state(w, job);
+    write_submit(w);
+}
+
+/* ---- the end ---- */
+
+static void stop_workers(struct job *job)
+{
+    list_for_each_safe(node, &job->workers) {
+        worker_stop(list_entry(node, struct worker, link), false);
+    }
+}
+
+void job_write_last(struct job *job)
+{
+    struct job_write *w = calloc(1, sizeof *w);
+
+    job->unsaved = false;
+    if (!w) {
+        job->unsaved = true; /* the clock tries again */
+        return;
+    }
+    w->job = job;
+    w->jobs = job->jobs;
+    w->job_id = job->id;
+    memcpy(w->uid, job->uid, sizeof w->uid);
+    w->now_ms = clock_now_ms();
+    write_state(w, job);
+    write_submit(w);
+}
+
+void job_fail(struct job *job, const struct sewa_error *err)
+{
+    if (job->finished || job->state == JOB_CANCELLING)
+        return;
+    set_state(job, JOB_FAILED);
+    job->finished = true;
+    snprintf(job->reason_code, sizeof job->reason_code, "%s", sewa_code_info(err->code)->slug);
+    snprintf(job->reason, sizeof job->reason, "%s", err->text);
+    log_info("job %s: failed: %s", job->uid, job->reason);
+    stop_workers(job);
+    publish_clean(job->jobs, job->uid, true);
+    job_write_last(job);
+}
+
+static void finish_cancel(struct job *job)
+{
+    if (job->state != JOB_CANCELLING || !list_is_empty(&job->workers) || job->publishing)
+        return;
+    set_state(job, JOB_CANCELLED);
+    job->finished = true;
+    log_info("job %s: cancelled", job->uid);
+    publish_clean(job->jobs, job->uid, true);
+    job_write_last(job);
+}
+
+int jobs_cancel(struct jobs *j, const char *uid, struct sewa_error *err)
+{
+    struct job *job = jobs_find(j, uid);
+
+    if (!job)
+        return sewa_fail(err, SEWA_E_NOT_FOUND, "there is no unfinished job '%s'", uid);
+    if (job->state == JOB_CANCELLING)
+        return 0;
+    if (job->finished)
+        return sewa_fail(err, SEWA_E_CONFLICT, "job '%s' is %s", uid, job_state_name(job->state));
+    if (job->state == JOB_QUEUED) {
+        set_state(job, JOB_CANCELLED);
+        job->finished = true;
+        log_info("job %s: cancelled while it was queued", job->uid);
+        job_write_last(job);
+        return 0;
+    }
+    job_move(job, JOB_CANCELLING);
+    stop_workers(job);
+    finish_cancel(job);
+    return 0;
+}
+
+void job_free(struct job *job)
+{
+    list_remove(&job->link);
+    runner_free(job->runner);
+    job_request_free(job->request);
+    job_plan_free(job->plan);
+    tasks_clear(&job->tasks);
+    joblog_clear(job);
+    free(job);
+}
+
+void job_release(struct job *job)
+{
+    finish_cancel(job);
+    if (job->unsaved && job->pending == 0 && !job->jobs->draining)
+        return; /* the clock writes it again */
+    if (!job->finished || job->pending > 0 || !list_is_empty(&job->workers))
+        return;
+    job_free(job);
+}
+
+/* ---- the way ---- */
+
+static int open_tasks(struct job *job, struct sewa_error *err)
+{
+    return tasks_reset(&job->tasks, runner_task_base(job->runner), runner_task_count(job->runner),
+                       err);
+}
+
+/* The state that a stage of the runner is shown as. */
+static enum job_state shown_state(const struct job *job)
+{
+    switch (runner_stage(job->runner)) {
+    case RUNNER_PREPARE: return JOB_STARTING;
+    case RUNNER_AVERAGE: return JOB_PUBLISHING;
+    case RUNNER_FINISHED:
+        return strcmp(job->request->method, "check") == 0 ? JOB_RUNNING : JOB_PUBLISHING;
+    default: return JOB_RUNNING;
+    }
+}
+
+static void feed_workers(struct job *job)
+{
+    list_for_each_safe(node, &job->workers) {
+        worker_feed(list_entry(node, struct worker, link));
+    }
+}
+
+/* Save what the runner has learned, with the state that follows from it. */
+static void save(struct job *job)
+{
+    enum job_state state = shown_state(job);
+    struct job_write *w = write_new(job);
+    struct sewa_error err;
+
+    if (!w)
+        return;
+    if (write_runner(w, job) < 0) {
+        write_drop(w);
+        sewa_fail(&err, SEWA_E_NO_MEMORY, "no memory to save the state of the job");
+        job_fail(job, &err);
+        return;
+    }
+    if (state != job->state) {
+        set_state(job, state);
+        write_state(w, job);
+    }
+    write_submit(w);
+}
+
+void job_go_on(struct job *job)
+{
+    struct sewa_error err;
+
+    if (job->finished || job->state == JOB_CANCELLING)
+        return;
+    if (open_tasks(job, &err) < 0) {
+        job_fail(job, &err);
+        return;
+    }
+    if (runner_stage(job->runner) != RUNNER_FINISHED) {
+        save(job);
+        failpoint("job_saved");
+        if (!job->finished)
+            feed_workers(job);
+        return;
+    }
+    /* not saved: a service that is killed now writes the average once more, to the same bytes */
+    stop_workers(job);
+    if (runner_written(job->runner))
+        publish_start(job);
+    else
+        job_succeed(job);
+}
+
+void job_advance(struct job *job)
+{
+    struct sewa_error err;
+    int rc = runner_advance(job->runner, &err);
+
+    if (rc < 0)
+        job_fail(job, &err);
+    else
+        job_go_on(job);
+}
+
+static int make_runner(struct job *job, struct sewa_error *err)
+{
+    AUTOFREE char *text = NULL;
+    int rc = runner_new(job->request, job->plan, &job->runner, err);
+
+    if (rc == 0)
+        rc = job_load_runner(store_reader(job->jobs->o.store), job->id, &text, err);
+    if (rc < 0)
+        return rc;
+    AUTOJSON json_t *state = text ? json_parse(text, strlen(text), err) : json_object();
+    if (!state)
+        return err->code;
+    rc = runner_load(job->runner, state, err);
+    if (rc == 0 && runner_stage(job->runner) == RUNNER_PREPARE && !job->request->evaluator)
+        rc = runner_prepared(job->runner, NULL, err);
+    return rc;
+}
+
+void job_begin(struct job *job)
+{
+    struct sewa_error err;
+
+    if (make_runner(job, &err) < 0 || open_tasks(job, &err) < 0) {
+        if (job->state == JOB_QUEUED)
+            set_state(
+                job,
+                JOB_STARTING); /* the table: a queued job may fail too, but say that it began */
+        job_fail(job, &err);
+        return;
+    }
+    if (job->state == JOB_QUEUED) {
+        job->started_ms = clock_now_ms();
+        log_info("job %s: starts (%s on run '%s', %zu candidates)", job->uid, job->request->method,
+                 job->plan->run_name, job->plan->k);
+        job_move(job, JOB_STARTING);
+    }
+    if (!job->finished && shown_state(job) != job->state)
+        save(job);
+}
+
+/* ---- success ---- */
+
+static int put_artifact(struct job_write *w, const char *name, int64_t size, const char *sha256,
+                        const char *media_type)
+{
+    struct artifact_row *a = &w->artifacts[w->artifact_count++];
+
+    snprintf(a->name, sizeof a->name, "%s", name);
+    snprintf(a->media_type, sizeof a->media_type, "%s", media_type);
+    a->size = size;
+    a->created_ms = w->now_ms;
+    return hex_decode(sha256, a->sha256, 32);
+}
+
+static int put_artifacts(struct job_write *w, const struct job *job)
+{
+    const json_t *o = runner_written(job->runner);
+    const json_t *manifest = json_object_get(o, "manifest");
+
+    if (!o)
+        return 0;
+    int rc = put_artifact(w, json_string_value(json_object_get(o, "name")),
+                          json_integer_value(json_object_get(o, "size")),
+                          json_string_value(json_object_get(o, "sha256")),
+                          "application/vnd.safetensors");
+    return rc < 0 ? rc
+                  : put_artifact(
+                        w, "manifest.json", json_integer_value(json_object_get(manifest, "size")),
+                        json_string_value(json_object_get(manifest, "sha256")), "application/json");
+}
+
+/* Digests of ingredients that a worker has made on the way are worth keeping. */
+static int put_digests(struct job_write *w, const struct job *job)
+{
+    const json_t *digests = json_object_get(runner_written(job->runner), "digests");
+    size_t n = json_object_size(digests);
+
+    if (n == 0)
+        return 0;
+    w->digest_ids = calloc(n, sizeof *w->digest_ids);
+    w->digests = calloc(n, sizeof *w->digests);
+    if (!w->digest_ids || !w->digests)
+        return -1;
+    for (size_t i = 0; i < job->plan->k && w->digest_count < n; i++) {
+        const char *hex = json_string_value(json_object_get(digests, job->plan->candidates[i].uid));
+        if (!hex || hex_decode(hex, w->digests[w->digest_count], 32) < 0)
+            continue;
+        w->digest_ids[w->digest_count++] = job->plan->candidates[i].id;
+    }
+    return 0;
+}
+
+void job_succeed(struct job *job)
+{
+    struct job_write *w = write_new(job);
+    double seconds = (double)(clock_now_ms() - job->started_ms) / 1000;
+    struct sewa_error err;
+
+    if (!w)
+        return;
+    AUTOJSON json_t *result = runner_result(job->runner, seconds);
+    w->result = result ? json_text(result) : NULL;
+    if (!w->result || write_runner(w, job) < 0 || put_artifacts(w, job) < 0 ||
+        put_digests(w, job) < 0) {
+        write_drop(w);
+        sewa_fail(&err, SEWA_E_NO_MEMORY, "no memory for the result of the job");
+        job_fail(job, &err);
+        return;
+    }
+    set_state(job, JOB_SUCCEEDED);
+    job->finished = true;
+    write_state(w, job);
+    const char *verdict = json_string_value(json_object_get(result, "verdict_detail"));
+    log_info("job %s: succeeded in %.1f s%s%s", job->uid, seconds, verdict ? ": " : "",
+             verdict ? verdict : "");
+    failpoint("job_before_success");
+    write_submit(w);
+}

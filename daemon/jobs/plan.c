@@ -1,0 +1,415 @@
+/*
+ * plan - resolve the candidates of a request and estimate what the job will need.
+ */
+#include "jobs/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fdio.h"
+#include "base/path.h"
+#include "formats/layout.h"
+#include "jobs/check.h"
+#include "methods/method.h"
+#include "store/checkpoints.h"
+#include "store/runs.h"
+
+struct making {
+    struct db *db;
+    const struct job_request *q;
+    const struct plan_limits *limits;
+    struct job_plan *plan;
+    int64_t wanted; /* candidates at most */
+    int64_t first_layout_id;
+    size_t first_layout_of; /* which candidate has it */
+    struct layout_row layout;
+};
+
+void job_plan_free(struct job_plan *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->k; i++) {
+        free(p->candidates[i].run);
+        free(p->candidates[i].root);
+        free(p->candidates[i].file);
+    }
+    free(p->candidates);
+    free(p->run_name);
+    json_decref(p->warnings);
+    json_decref(p->evaluator);
+    free(p);
+}
+
+static int no_memory(struct sewa_error *err)
+{
+    return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the plan of a job");
+}
+
+static bool is_excluded(const struct job_request *q, int64_t step)
+{
+    for (size_t i = 0; i < json_array_size(q->exclude_steps); i++)
+        if (json_integer_value(json_array_get(q->exclude_steps, i)) == step)
+            return true;
+    return false;
+}
+
+static const char *shown_file(const char *file, char *text, size_t size)
+{
+    AUTOFREE char *shown = path_to_text(file);
+
+    snprintf(text, size, "%s", shown ? shown : "?");
+    return text;
+}
+
+/* All candidates must have the same tensors; the first difference is explained by the tables. */
+static int explain_mismatch(struct making *m, const struct checkpoint_row *row,
+                            struct sewa_error *err)
+{
+    AUTO(layout_row_clear) struct layout_row a = { 0 }, b = { 0 };
+    AUTOPTR(layout_free) struct layout *la = NULL;
+    AUTOPTR(layout_free) struct layout *lb = NULL;
+    char name_a[200], name_b[200];
+    int rc = layout_by_id(m->db, m->first_layout_id, true, &a, err);
+
+    if (rc >= 0)
+        rc = layout_by_id(m->db, row->layout_id, true, &b, err);
+    if (rc >= 0)
+        rc = layout_decode(a.tensors, a.tensors_bytes, &la, err);
+    if (rc >= 0)
+        rc = layout_decode(b.tensors, b.tensors_bytes, &lb, err);
+    if (rc < 0)
+        return rc;
+    rc = layout_compare(
+        la, shown_file(m->plan->candidates[m->first_layout_of].file, name_a, sizeof name_a), lb,
+        shown_file(row->file, name_b, sizeof name_b), err);
+    return rc < 0 ? rc : sewa_fail(err, SEWA_E_INTERNAL, "signatures differ but tables do not");
+}
+
+static int check_layout(struct making *m, const struct checkpoint_row *row, struct sewa_error *err)
+{
+    AUTO(layout_row_clear) struct layout_row other = { 0 };
+
+    if (m->first_layout_id == row->layout_id)
+        return 0;
+    if (m->first_layout_id == 0) {
+        m->first_layout_id = row->layout_id;
+        m->first_layout_of = m->plan->k;
+        int rc = layout_by_id(m->db, row->layout_id, false, &m->layout, err);
+        return rc < 0 ? rc : 0;
+    }
+    int rc = layout_by_id(m->db, row->layout_id, false, &other, err);
+    if (rc < 0)
+        return rc;
+    return memcmp(other.signature, m->layout.signature, 32) == 0 ? 0
+                                                                 : explain_mismatch(m, row, err);
+}
+
+static int add_candidate(struct making *m, const struct checkpoint_row *row,
+                         const struct run_row *run, struct sewa_error *err)
+{
+    int rc = check_layout(m, row, err);
+
+    if (rc < 0)
+        return rc;
+    struct job_candidate *c = &m->plan->candidates[m->plan->k];
+    *c = (struct job_candidate){ .id = row->id,
+                                 .has_step = row->has_step,
+                                 .step = row->step,
+                                 .size = row->size,
+                                 .mtime_ns = row->mtime_ns,
+                                 .has_sha256 = row->has_sha256 };
+    memcpy(c->uid, row->uid, sizeof c->uid);
+    memcpy(c->header_digest, row->header_digest, 32);
+    memcpy(c->sha256, row->sha256, 32);
+    m->plan->k++; /* from here on it is freed with the plan */
+    c->run = strdup(run->name);
+    c->root = strdup(run->path);
+    c->file = strdup(row->file);
+    if (!c->run || !c->root || !c->file)
+        return no_memory(err);
+    if (row->id > m->plan->newest_id)
+        m->plan->newest_id = row->id;
+    return 0;
+}
+
+/* ---- candidates of a run: the newest that pass the filters ---- */
+
+struct of_run {
+    struct making *m;
+    struct run_row run;
+    bool has_last;
+    int64_t last_step;
+    char last_uid[ID_TEXT_SIZE];
+};
+
+static int take_newest(const struct checkpoint_row *row, void *arg, struct sewa_error *err)
+{
+    struct of_run *o = arg;
+
+    if (is_excluded(o->m->q, row->step))
+        return 0;
+    if (o->has_last && o->last_step == row->step)
+        return sewa_fail_at(
+            err, SEWA_E_DUPLICATE_STEP, "/exclude_steps",
+            "checkpoints '%s' and '%s' of run '%s' both have step %lld: exclude the "
+            "step, or name the checkpoints one by one",
+            o->last_uid, row->uid, o->run.name, (long long)row->step);
+    o->has_last = true;
+    o->last_step = row->step;
+    memcpy(o->last_uid, row->uid, sizeof o->last_uid);
+    if ((int64_t)o->m->plan->k == o->m->wanted)
+        return 0;
+    return add_candidate(o->m, row, &o->run, err);
+}
+
+static void reverse(struct job_plan *p)
+{
+    for (size_t i = 0; i < p->k / 2; i++) {
+        struct job_candidate c = p->candidates[i];
+        p->candidates[i] = p->candidates[p->k - 1 - i];
+        p->candidates[p->k - 1 - i] = c;
+    }
+}
+
+static int find_of_run(struct making *m, struct sewa_error *err)
+{
+    struct of_run o = { .m = m };
+    const struct job_request *q = m->q;
+    int rc = run_find(m->db, q->run, &o.run, err);
+
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return sewa_fail_at(err, SEWA_E_INVALID, "/run", "there is no run '%s'", q->run);
+    m->plan->run_id = o.run.id;
+    m->plan->run_name = strdup(o.run.name);
+    m->wanted = q->window ? q->window : JOB_CANDIDATES_MAX;
+    /* one more than wanted, so that a step that is there twice is seen at the edge too */
+    int64_t limit = m->wanted + 1 + (int64_t)json_array_size(q->exclude_steps);
+    rc = checkpoint_candidates(m->db, o.run.id, q->has_min_step ? q->min_step : 0, q->max_step,
+                               limit, take_newest, &o, err);
+    run_row_clear(&o.run);
+    reverse(m->plan);
+    if (rc == 0 && !m->plan->run_name)
+        return no_memory(err);
+    return rc;
+}
+
+/* ---- candidates by name ---- */
+
+static int add_named(struct making *m, const char *uid, struct sewa_error *err)
+{
+    AUTO(checkpoint_row_clear) struct checkpoint_row row = { 0 };
+    AUTO(run_row_clear) struct run_row run = { 0 };
+    int rc = checkpoint_find(m->db, uid, &row, err);
+
+    if (rc == 0)
+        return sewa_fail_at(err, SEWA_E_INVALID, "/checkpoints", "there is no checkpoint '%s'",
+                            uid);
+    if (rc > 0 && row.state != CHECKPOINT_COMPLETE)
+        return sewa_fail_at(err, SEWA_E_INVALID, "/checkpoints", "checkpoint '%s' is %s%s%s", uid,
+                            checkpoint_state_name(row.state), *row.reason ? ": " : "", row.reason);
+    if (rc > 0)
+        rc = run_by_id(m->db, row.run_id, &run, err);
+    if (rc <= 0)
+        return rc < 0 ? rc : sewa_fail(err, SEWA_E_INTERNAL, "checkpoint '%s' has no run", uid);
+    if (m->plan->k == 0) {
+        m->plan->run_id = run.id;
+        m->plan->run_name = strdup(run.name);
+        if (!m->plan->run_name)
+            return no_memory(err);
+    } else if (m->plan->run_id != run.id && !m->q->force) {
+        return sewa_fail_at(err, SEWA_E_INVALID, "/checkpoints",
+                            "checkpoints of different runs ('%s' and '%s') rarely have an average "
+                            "that works; \"force\": true says that these do",
+                            m->plan->run_name, run.name);
+    }
+    return add_candidate(m, &row, &run, err);
+}
+
+static int by_step(const void *a, const void *b)
+{
+    const struct job_candidate *x = a, *y = b;
+    int64_t sx = x->has_step ? x->step : -1, sy = y->has_step ? y->step : -1;
+
+    if (sx != sy)
+        return sx < sy ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int find_named(struct making *m, struct sewa_error *err)
+{
+    const json_t *ids = m->q->checkpoints;
+
+    m->wanted = JOB_CANDIDATES_MAX;
+    for (size_t i = 0; i < json_array_size(ids); i++) {
+        int rc = add_named(m, json_string_value(json_array_get(ids, i)), err);
+        if (rc < 0)
+            return rc;
+    }
+    qsort(m->plan->candidates, m->plan->k, sizeof m->plan->candidates[0], by_step);
+    return 0;
+}
+
+/* ---- what it needs ---- */
+
+static int64_t output_bytes(const struct making *m)
+{
+    int64_t bytes = m->layout.data_bytes;
+
+    /* an upper bound when types are mixed: a float element becomes at most four bytes */
+    if (m->q->output_dtype == DTYPE_F32 && bytes < m->layout.float_elements * 4)
+        bytes = m->layout.float_elements * 4;
+    return bytes;
+}
+
+/* The arena holds all candidates; each bank one average and one gradient in float32. */
+static int64_t peak_memory(const struct making *m, bool evaluates)
+{
+    int64_t k = (int64_t)m->plan->k;
+
+    return k * m->layout.data_bytes + (evaluates ? 2 * 4 * m->layout.float_elements : 0);
+}
+
+static int estimate_evaluations(struct making *m, struct sewa_error *err)
+{
+    static const struct method_evaluator any = { .gradient = true };
+    struct job_plan *p = m->plan;
+    AUTOPTR(method_free) struct method *method = NULL;
+    struct method_progress progress;
+
+    if (!m->q->evaluator)
+        return 0;
+    if (strcmp(m->q->method, "check") == 0) {
+        p->evaluations = CHECK_EVALUATIONS;
+        return 0;
+    }
+    AUTOFREE int64_t *steps = calloc(p->k, sizeof *steps);
+    if (!steps)
+        return no_memory(err);
+    for (size_t i = 0; i < p->k; i++)
+        steps[i] = p->candidates[i].step;
+    struct method_setup setup = { .k = p->k,
+                                  .steps = steps,
+                                  .select = p->select,
+                                  .seed = m->q->seed,
+                                  .params = m->q->params,
+                                  .evaluator = &any };
+    struct sewa_error ignored;
+    if (method_new(m->q->method, &setup, &method, &ignored) == 0) {
+        method_progress(method, &progress);
+        p->evaluations = progress.expected;
+    }
+    for (int i = 0; i < m->q->baseline_count; i++)
+        if (strcmp(m->q->baselines[i], "best") == 0 && strcmp(m->q->method, "best") != 0)
+            p->evaluations += (int64_t)p->k;
+    p->evaluations += 2 * (1 + m->q->baseline_count); /* both splits, for the verdict */
+    return 0;
+}
+
+static int warn(struct job_plan *p, const char *sentence, struct sewa_error *err)
+{
+    return json_array_append_new(p->warnings, json_string(sentence)) < 0 ? no_memory(err) : 0;
+}
+
+static int check_memory(struct making *m, struct sewa_error *err)
+{
+    struct job_plan *p = m->plan;
+
+    if (p->peak_memory_bytes <= m->limits->worker_memory_bytes)
+        return 0;
+    return sewa_fail_at(
+        err, SEWA_E_INVALID, m->q->checkpoints ? "/checkpoints" : "/window",
+        "%zu candidates need about %lld MiB in a worker that has %lld MiB: lower the "
+        "window or raise worker_memory_mib",
+        p->k, (long long)(p->peak_memory_bytes >> 20),
+        (long long)(m->limits->worker_memory_bytes >> 20));
+}
+
+static int check_disk(struct making *m, struct sewa_error *err)
+{
+    struct job_plan *p = m->plan;
+    int rc = disk_free(m->limits->artifact_directory, &p->free_disk_bytes, err);
+
+    if (rc < 0)
+        return rc;
+    if (p->output_bytes > p->free_disk_bytes)
+        return sewa_fail(err, SEWA_E_NO_SPACE,
+                         "the average needs %lld bytes in '%s', %lld are free",
+                         (long long)p->output_bytes, m->limits->artifact_directory,
+                         (long long)p->free_disk_bytes);
+    return 0;
+}
+
+static int measure(struct making *m, struct sewa_error *err)
+{
+    struct job_plan *p = m->plan;
+    bool evaluates = m->q->evaluator != NULL;
+
+    if (m->layout.carried[0])
+        return sewa_fail_at(err, SEWA_E_UNSUPPORTED, m->q->run ? "/run" : "/checkpoints",
+                            "%s cannot be averaged by this version", m->layout.carried);
+    p->tensor_count = m->layout.tensor_count;
+    p->data_bytes = m->layout.data_bytes;
+    p->float_elements = m->layout.float_elements;
+    p->bytes_to_read = (int64_t)p->k * m->layout.data_bytes;
+    p->output_bytes = output_bytes(m);
+    p->peak_memory_bytes = peak_memory(m, evaluates);
+    int rc = check_memory(m, err);
+    if (rc == 0)
+        rc = check_disk(m, err);
+    if (rc == 0)
+        rc = estimate_evaluations(m, err);
+    if (rc == 0 && p->k == 1)
+        rc = warn(p, "there is one candidate only: every method gives that checkpoint", err);
+    return rc;
+}
+
+/* The names and ranges of a method's own parameters, which depend on k. */
+static int check_method(struct making *m, struct sewa_error *err)
+{
+    const struct job_request *q = m->q;
+
+    if (strcmp(q->method, "check") == 0)
+        return 0;
+    return method_check(q->method, m->plan->k, q->select, q->params, &m->plan->select, err);
+}
+
+static int find_candidates(struct making *m, struct sewa_error *err)
+{
+    int rc = m->q->run ? find_of_run(m, err) : find_named(m, err);
+
+    if (rc < 0)
+        return rc;
+    if (m->plan->k == 0)
+        return sewa_fail_at(err, SEWA_E_NO_CANDIDATES, "/run",
+                            "run '%s' has no complete checkpoint with a step that passes the "
+                            "filters",
+                            m->q->run);
+    return 0;
+}
+
+int job_plan_make(struct db *db, const struct job_request *q, const struct plan_limits *limits,
+                  struct job_plan **ret, struct sewa_error *err)
+{
+    AUTOPTR(job_plan_free) struct job_plan *p = calloc(1, sizeof *p);
+    struct making m = { .db = db, .q = q, .limits = limits, .plan = p };
+
+    if (!p || !(p->warnings = json_array()) ||
+        !(p->candidates = calloc(JOB_CANDIDATES_MAX, sizeof *p->candidates)))
+        return no_memory(err);
+    if (q->evaluator && !(p->evaluator = limits->evaluator(q->evaluator, limits->arg)))
+        return sewa_fail_at(err, SEWA_E_INVALID, "/evaluator",
+                            "there is no evaluator '%s' in the configuration", q->evaluator);
+    int rc = find_candidates(&m, err);
+    if (rc == 0)
+        rc = check_method(&m, err);
+    if (rc == 0)
+        rc = measure(&m, err);
+    layout_row_clear(&m.layout);
+    if (rc < 0)
+        return rc;
+    *ret = TAKE(p);
+    return 0;
+}

@@ -1,0 +1,253 @@
+/*
+ * publish - put a finished average in place, and take away what nobody owns.
+ *
+ * A worker writes the average into a hidden folder of its own attempt. The manifest joins it there,
+ * both are synced, and one rename makes the folder the job's: nobody ever sees half of it, and two
+ * attempts of one task never write into the same folder.
+ */
+#include "jobs/jobs_body.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/failpoint.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "store/jobs.h"
+
+struct publish {
+    struct work base;
+    struct job *job;
+    char *staging, *final, *parent;
+    char *manifest; /* text */
+    uint8_t digest[32];
+};
+
+char *jobs_artifact_path(const struct jobs *j, const char *uid)
+{
+    return path_join(j->artifact_directory, uid);
+}
+
+char *publish_staging(const struct jobs *j, const char *uid, int64_t attempt)
+{
+    char *path = NULL;
+
+    if (asprintf(&path, "%s/.%s.%lld.partial", j->artifact_directory, uid, (long long)attempt) < 0)
+        return NULL;
+    return path;
+}
+
+static void publish_free(struct publish *p)
+{
+    free(p->staging);
+    free(p->final);
+    free(p->parent);
+    free(p->manifest);
+    free(p);
+}
+
+static int put_in_place(struct publish *p, struct sewa_error *err)
+{
+    int rc = file_publish(p->staging, "manifest.json", 0640, p->manifest, strlen(p->manifest), err);
+
+    if (rc == 0)
+        rc = tree_remove(p->final, err); /* of a service that was killed right after its rename */
+    failpoint("publish_before_rename");
+    if (rc == 0 && (failpoint_errno("publish_rename") || rename(p->staging, p->final) < 0))
+        rc = sewa_fail_errno(err, SEWA_E_IO, "cannot rename '%s' to '%s'", p->staging, p->final);
+    failpoint("publish_after_rename");
+    return rc == 0 ? directory_sync(p->parent, err) : rc;
+}
+
+static void run(struct work *base)
+{
+    struct publish *p = container_of(base, struct publish, base);
+
+    sha256_of(p->manifest, strlen(p->manifest), p->digest);
+    base->rc = put_in_place(p, &base->err);
+}
+
+/* What the job's last write needs to know of the manifest. */
+static int note_manifest(struct publish *p)
+{
+    char hex[SHA256_HEX_SIZE];
+    json_t *written = (json_t *)runner_written(p->job->runner);
+
+    return json_put(written, "manifest",
+                    json_pack("{s:I, s:s}", "size", (json_int_t)strlen(p->manifest), "sha256",
+                              hex_encode(p->digest, 32, hex)));
+}
+
+static void done(struct work *base)
+{
+    struct publish *p = container_of(base, struct publish, base);
+    struct job *job = p->job;
+
+    job->publishing = false;
+    if (base->rc < 0)
+        job_fail(job, &base->err);
+    else if (job->state == JOB_PUBLISHING && note_manifest(p) == 0)
+        job_succeed(job);
+    publish_free(p);
+    job->pending--;
+    job->jobs->pending--;
+    job_release(job);
+}
+
+static char *manifest_text(struct job *job)
+{
+    char digest[SHA256_HEX_SIZE] = "", now[CLOCK_TEXT_SIZE];
+    uint8_t sha[32];
+    AUTOFREE char *command = NULL;
+
+    if (job->plan->evaluator) {
+        command = json_canonical(json_object_get(job->plan->evaluator, "command"));
+        if (!command)
+            return NULL;
+        sha256_of(command, strlen(command), sha);
+        hex_encode(sha, 32, digest);
+    }
+    AUTOJSON json_t *m =
+        runner_manifest(job->runner, job->uid, digest, clock_format(clock_now_ms(), now));
+    return m ? json_dumps(m, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+}
+
+void publish_start(struct job *job)
+{
+    struct jobs *j = job->jobs;
+    struct publish *p = calloc(1, sizeof *p);
+    const char *staging =
+        json_string_value(json_object_get(runner_written(job->runner), "directory"));
+    struct sewa_error err;
+
+    if (p) {
+        p->job = job;
+        p->base.run = run;
+        p->base.done = done;
+        p->staging = staging ? path_from_text(staging) : NULL;
+        p->final = jobs_artifact_path(j, job->uid);
+        p->parent = strdup(j->artifact_directory);
+        p->manifest = manifest_text(job);
+    }
+    if (!p || !p->staging || !p->final || !p->parent || !p->manifest ||
+        work_submit(j->o.loop, &p->base, &err) < 0) {
+        if (p)
+            publish_free(p);
+        sewa_fail(&err, SEWA_E_NO_MEMORY, "no memory to publish the average");
+        job_fail(job, &err);
+        return;
+    }
+    job->publishing = true;
+    job->pending++;
+    j->pending++;
+}
+
+/* ---- taking away ---- */
+
+struct clean {
+    struct work base;
+    struct jobs *jobs;
+    char *directory;
+    char uid[ID_TEXT_SIZE];
+    bool all;
+};
+
+/* ".job_X.3.partial" -> "job_X" */
+static bool is_partial(const char *name, char uid[ID_TEXT_SIZE])
+{
+    const char *dot = name[0] == '.' ? strchr(name + 1, '.') : NULL;
+    size_t n = dot ? (size_t)(dot - name - 1) : 0;
+
+    if (!dot || n >= ID_TEXT_SIZE || !strstr(dot, ".partial"))
+        return false;
+    memcpy(uid, name + 1, n);
+    uid[n] = '\0';
+    return id_is(uid, "job");
+}
+
+static void remove_entry(const char *directory, const char *name)
+{
+    AUTOFREE char *path = path_join(directory, name);
+    struct sewa_error err;
+
+    if (path && tree_remove(path, &err) < 0)
+        log_warn("jobs: %s; it can be removed by hand", err.text);
+}
+
+static void clean_run(struct work *base)
+{
+    struct clean *c = container_of(base, struct clean, base);
+    DIR *d = opendir(c->directory);
+    char uid[ID_TEXT_SIZE];
+
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        bool partial = is_partial(e->d_name, uid) && strcmp(uid, c->uid) == 0;
+        if (partial || (c->all && strcmp(e->d_name, c->uid) == 0))
+            remove_entry(c->directory, e->d_name);
+    }
+    if (d)
+        closedir(d);
+}
+
+static void clean_done(struct work *base)
+{
+    struct clean *c = container_of(base, struct clean, base);
+
+    c->jobs->pending--;
+    free(c->directory);
+    free(c);
+}
+
+void publish_clean(struct jobs *j, const char *uid, bool all)
+{
+    struct clean *c = calloc(1, sizeof *c);
+
+    if (!c || !(c->directory = strdup(j->artifact_directory))) {
+        free(c);
+        return; /* the next start sweeps */
+    }
+    c->base.run = clean_run;
+    c->base.done = clean_done;
+    c->jobs = j;
+    c->all = all;
+    snprintf(c->uid, sizeof c->uid, "%s", uid);
+    j->pending++;
+    if (work_submit(j->o.loop, &c->base, NULL) < 0)
+        clean_done(&c->base);
+}
+
+static int is_kept(struct jobs *j, const char *uid, bool partial, struct sewa_error *err)
+{
+    AUTO(job_row_clear) struct job_row row = { 0 };
+    int rc = job_find(store_reader(j->o.store), uid, &row, err);
+
+    if (rc <= 0)
+        return rc;
+    int state = job_state_from_name(row.state);
+    bool unfinished = state >= 0 && !job_state_is_final((enum job_state)state);
+    return unfinished || (!partial && state == JOB_SUCCEEDED);
+}
+
+int publish_sweep(struct jobs *j, struct sewa_error *err)
+{
+    DIR *d = opendir(j->artifact_directory);
+    char uid[ID_TEXT_SIZE];
+    int rc = 0;
+
+    if (!d)
+        return sewa_fail_errno(err, SEWA_E_IO, "cannot list '%s'", j->artifact_directory);
+    for (struct dirent *e; rc >= 0 && (e = readdir(d)) != NULL;) {
+        bool partial = is_partial(e->d_name, uid);
+        if (!partial && !id_is(e->d_name, "job"))
+            continue;
+        rc = is_kept(j, partial ? uid : e->d_name, partial, err);
+        if (rc == 0)
+            remove_entry(j->artifact_directory, e->d_name);
+    }
+    closedir(d);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,12 @@
+/*
+ * protocol - numbers that both sides of a socket must agree on. See proto/worker.md,
+ * proto/evaluator.md.
+ */
+#ifndef SEWA_PROTOCOL_H
+#define SEWA_PROTOCOL_H
+
+#define WORKER_PROTOCOL 1 /* raised when an old worker would misunderstand a new sewad */
+
+#define WORKER_API_PREFIX "/api/v1/worker"
+
+#endif
