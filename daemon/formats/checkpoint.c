@@ -3,6 +3,7 @@
  */
 #include "formats/checkpoint.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/path.h"
@@ -66,18 +67,21 @@ const struct checkpoint_format *checkpoint_format_named(const char *name)
 
 int checkpoint_unclaimed(const char *filename, struct sewa_error *err)
 {
-    AUTO(buf_clear) struct buf known = { 0 };
+    char known[256] = "";
+    size_t n = 0;
     const char *hint = NULL;
 
     for (size_t i = 0; i < COUNT_OF(formats); i++)
         for (const char *const *suffix = formats[i].suffixes; *suffix; suffix++)
-            buf_printf(&known, "%s'%s'", known.len ? ", " : "", *suffix);
+            if (n < sizeof known)
+                n +=
+                    (size_t)snprintf(known + n, sizeof known - n, "%s'%s'", n ? ", " : "", *suffix);
     for (size_t i = 0; i < COUNT_OF(hints) && !hint; i++)
         if (has_suffix(path_base(filename), hints[i].suffix))
             hint = hints[i].hint;
     return sewa_fail(err, SEWA_E_UNSUPPORTED,
                      "no format is known for '%s': names of checkpoints end in %s%s%s", filename,
-                     buf_cstr(&known), hint ? "; " : "", hint ? hint : "");
+                     known, hint ? "; " : "", hint ? hint : "");
 }
 
 int checkpoint_read(int fd, const char *filename, int64_t bytes, struct layout **ret,

