@@ -121,7 +121,8 @@ static void test_read(void **state)
     json_reader_init(&r, written, "/p", &err);
     schedule_read(&r, "x", 0.01, 100, &again);
     assert_ok(json_reader_end(&r), err);
-    assert_memory_equal(&again, &s, sizeof s);
+    assert_int_equal(again.kind, s.kind);
+    assert_true(again.start == s.start && again.end == s.end);
 }
 
 /* Without an error to fill, a failure inside the object is still a failure. */
