@@ -31,9 +31,9 @@ int channel_queue(struct channel *c, json_t *message, const int *fds, size_t fd_
     AUTOFREE char *text = message ? json_text(message) : NULL;
 
     json_decref(message);
-    if (text && strlen(text) >= CHANNEL_LINE_MAX)
+    if (text && strlen(text) >= EVALUATOR_LINE_MAX)
         return sewa_fail(err, SEWA_E_TOO_LARGE, "a message of %zu bytes, at most %d are allowed",
-                         strlen(text) + 1, CHANNEL_LINE_MAX);
+                         strlen(text) + 1, EVALUATOR_LINE_MAX);
     if (text) {
         buf_text(&c->out, text);
         buf_char(&c->out, '\n');
@@ -91,7 +91,7 @@ int channel_read(struct channel *c, struct sewa_error *err)
 {
     buf_consume(&c->in, c->taken); /* once for many lines: it moves what is left */
     c->taken = 0;
-    while (!c->at_end && c->in.len <= CHANNEL_LINE_MAX) {
+    while (!c->at_end && c->in.len <= EVALUATOR_LINE_MAX) {
         void *at = buf_reserve(&c->in, READ_BYTES);
         if (!at)
             return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a message of the evaluator");
@@ -146,10 +146,10 @@ int channel_next(struct channel *c, json_t **ret, struct sewa_error *err)
     const char *end = memchr(line + c->scanned, '\n', there - c->scanned);
     size_t n = end ? (size_t)(end - line) : there;
 
-    if (n >= CHANNEL_LINE_MAX)
+    if (n >= EVALUATOR_LINE_MAX)
         return sewa_fail(err, SEWA_E_EVALUATOR_PROTOCOL,
                          "sent a line of more than %d bytes, which is the most allowed",
-                         CHANNEL_LINE_MAX);
+                         EVALUATOR_LINE_MAX);
     if (!end) {
         c->scanned = there;
         return 0;

@@ -8,11 +8,12 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "sewa/error.h"
+#include "sewa/protocol.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { CHANNEL_LINE_MAX = 1024 * 1024, CHANNEL_FDS_MAX = 3 };
+enum { CHANNEL_FDS_MAX = 3 };
 
 struct channel {
     int fd; /* non-blocking; -1: none */

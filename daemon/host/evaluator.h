@@ -17,13 +17,14 @@
 #include "base/cleanup.h"
 #include "base/dtype.h"
 #include "sewa/error.h"
+#include "sewa/protocol.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { EVALUATOR_ALIGNMENT = 64, EVALUATOR_RANK_MAX = 16 };
+enum { EVALUATOR_RANK_MAX = 16 };
 
 /* One tensor of the model, as it stands in every bank. */
 struct evaluator_tensor {

@@ -8,8 +8,6 @@
 #include "base/json.h"
 #include "host/evaluator.h"
 
-enum { EVALUATOR_PROTOCOL = 1 };
-
 enum message_type {
     MESSAGE_READY,
     MESSAGE_RESULT,

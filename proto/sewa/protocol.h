@@ -9,4 +9,8 @@
 
 #define WORKER_API_PREFIX "/api/v1/worker"
 
+#define EVALUATOR_PROTOCOL  1 /* raised when an old side would misunderstand a new one */
+#define EVALUATOR_LINE_MAX  (1024 * 1024) /* bytes of one message, its line end included */
+#define EVALUATOR_ALIGNMENT 64            /* of tensors in a bank */
+
 #endif

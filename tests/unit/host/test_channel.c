@@ -148,7 +148,7 @@ static void test_queue_refuses(void **state)
     struct sewa_error err = { 0 };
 
     pair_open(&p);
-    for (int i = 0; i < CHANNEL_LINE_MAX; i++)
+    for (int i = 0; i < EVALUATOR_LINE_MAX; i++)
         buf_char(&big, 'y');
     int rc = channel_queue(&p.ours, json_pack("{s:s}", "x", buf_cstr(&big)), NULL, 0, &err);
     assert_failed(rc, err, SEWA_E_TOO_LARGE, "1048576");
