@@ -26,8 +26,10 @@ static bool is_private(const char *variable)
     for (size_t i = 0; i < COUNT_OF(prefixes); i++)
         if (has_prefix(variable, prefixes[i]))
             return true;
-    const char *token = memmem(variable, name, "TOKEN", 5);
-    return token && (token[5] == '=' || token[5] == '_'); /* not TOKENIZERS_PARALLELISM */
+    for (const char *at = variable; at + 5 <= variable + name; at++)
+        if (memcmp(at, "TOKEN", 5) == 0 && (at[5] == '=' || at[5] == '_'))
+            return true; /* but not TOKENIZERS_PARALLELISM */
+    return false;
 }
 
 static bool is_same_name(const char *a, const char *b)

@@ -19,6 +19,8 @@ static void test_environment(void **state)
                                              "SEWA_TOKEN=x",
                                              "SEWA_X=1",
                                              "MY_TOKEN=x",
+                                             "TOKENIZER_TOKEN_FILE=x",
+                                             "TOKEN=x",
                                              "NOTIFY_SOCKET=x",
                                              "HOME=/root",
                                              "TOKENIZERS_PARALLELISM=y",
