@@ -88,9 +88,9 @@ static json_t *table_row(const struct evaluator_tensor *t)
 char *message_table(const struct evaluator_tensor *tensors, size_t count)
 {
     AUTOJSON json_t *table = json_object();
-    json_t *list = json_array();
+    json_t *list = table ? json_array() : NULL; /* the table's from here on */
 
-    if (!table || json_put(table, "tensors", list) < 0)
+    if (json_put(table, "tensors", list) < 0)
         return NULL;
     for (size_t i = 0; i < count; i++)
         if (json_array_append_new(list, table_row(&tensors[i])) < 0)
