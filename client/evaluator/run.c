@@ -238,24 +238,31 @@ static int begin(struct run *r, struct sewa_error *err)
     return rc;
 }
 
+/* 1 to go on, 0 after a stop. */
+static int serve_next(struct run *r, struct sewa_error *err)
+{
+    json_t *m = NULL;
+    int rc = sewa_wire_receive(&r->wire, &m, err);
+
+    if (rc == 0)
+        return sewa_fail(err, SEWA_E_UNREACHABLE, "the host has gone");
+    if (rc > 0)
+        rc = serve_one(r, m, err);
+    json_decref(m);
+    if (rc < 0)
+        sewa_say_error(r, -1, err, NULL);
+    return rc;
+}
+
 static int serve(struct run *r, struct sewa_error *err)
 {
     int rc = begin(r, err);
 
-    while (rc >= 0) {
-        json_t *m = NULL;
-        rc = sewa_wire_receive(&r->wire, &m, err);
-        if (rc == 0)
-            return sewa_fail(err, SEWA_E_UNREACHABLE, "the host has gone");
-        if (rc < 0)
-            break;
-        rc = serve_one(r, m, err);
-        json_decref(m);
-        if (rc == 0)
-            return 0;
-        if (rc < 0)
-            sewa_say_error(r, -1, err, NULL);
-    }
+    if (rc < 0)
+        return rc;
+    do
+        rc = serve_next(r, err);
+    while (rc > 0);
     return rc;
 }
 

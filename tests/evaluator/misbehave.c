@@ -401,6 +401,15 @@ static void keeps_a_grandchild(void)
     serve();
 }
 
+/* Ready, and deaf to the socket: only a signal ends it. */
+static void is_deaf(void)
+{
+    printf("grandchild %d\n", (int)getpid());
+    fflush(stdout);
+    say(READY);
+    wait_for_ever();
+}
+
 /* ---- what it finds when it starts ---- */
 
 static void shows_its_world(void)
@@ -511,6 +520,7 @@ static const struct {
     ROW(gives_up_later),
     ROW(leaves_a_grandchild),
     ROW(keeps_a_grandchild),
+    ROW(is_deaf),
     ROW(shows_its_world),
     ROW(eats_memory),
     ROW(tries_to_break_seals),

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -308,6 +309,32 @@ static void test_grandchildren_die(void **state)
     }
 }
 
+/* The host's process is killed and can do nothing any more: the kernel ends the evaluator. */
+static void test_killed_host(void **state)
+{
+    (void)state;
+    char text[256] = "";
+    int fds[2];
+
+    assert_int_equal(pipe(fds), 0);
+    pid_t host = fork();
+    if (host == 0) {
+        struct fixture f;
+        struct evaluator *e = NULL;
+        fixture_init(&f, MISBEHAVE, "is_deaf");
+        if (evaluator_start(&f.options, &e, NULL) < 0 ||
+            write(fds[1], buf_cstr(&f.output), f.output.len) < 0)
+            _exit(1);
+        pause();
+    }
+    close(fds[1]);
+    assert_true(read(fds[0], text, sizeof text - 1) > 0);
+    kill(host, SIGKILL);
+    waitpid(host, NULL, 0);
+    assert_gone(text);
+    close(fds[0]);
+}
+
 /* ---- programs that cannot be run ---- */
 
 static void assert_cannot_start(struct fixture *f, int code, const char *word)
@@ -498,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_answers_twice),
         cmocka_unit_test(test_ignored_stop_is_killed),
         cmocka_unit_test(test_grandchildren_die),
+        cmocka_unit_test(test_killed_host),
         cmocka_unit_test(test_cannot_run),
         cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_world),
