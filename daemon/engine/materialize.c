@@ -1,0 +1,334 @@
+/*
+ * materialize - header, windows, proof, publication.
+ */
+#include "engine/materialize.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/output.h"
+#include "formats/safetensors.h"
+
+enum {
+    WINDOW = 16 << 20, /* bytes; holds a piece of any type */
+    PARTS_MAX = 4096,  /* pieces in a window */
+};
+
+/* A piece and where it goes in a window. */
+struct part {
+    struct piece piece;
+    size_t at;
+};
+
+struct window {
+    char *bytes;
+    size_t used;
+    size_t count;
+    struct part *parts;
+};
+
+/* Where the next piece begins, in the order of the file. */
+struct position {
+    size_t i;
+    int64_t element;
+};
+
+struct writing {
+    struct pool_task task;
+    const struct engine *engine;
+    struct source *source;
+    const struct materialize_options *options;
+    struct exact exact;
+    struct weights weights;
+    struct output *output;
+    struct window windows[2];
+    struct window *computed; /* by the items of this round */
+    struct window *finished; /* by the round before; written in this one */
+    const void **pointers;   /* ingredients, for each thread */
+    const uint32_t *order;
+};
+
+static size_t output_element_bytes(const struct writing *w, const struct model_tensor *t)
+{
+    return dtype_bits(exact_dtype(&w->exact.options, t)) / 8;
+}
+
+/* ---- the header ---- */
+
+static const struct roster_entry *newest(const struct writing *w)
+{
+    return &w->source->roster->entries[w->weights.used[w->weights.used_count - 1]];
+}
+
+static bool has_key(const struct materialize_options *o, const char *key)
+{
+    for (size_t i = 0; i < o->metadata_count; i++)
+        if (strcmp(o->metadata[i].key, key) == 0)
+            return true;
+    return false;
+}
+
+static int make_header(const struct writing *w, struct buf *ret, int64_t *ret_data_bytes,
+                       struct sewa_error *err)
+{
+    const struct model *m = w->source->roster->model;
+    const struct materialize_options *o = w->options;
+    const char *format = newest(w)->metadata_format;
+    AUTOFREE struct safetensors_item *items = calloc(m->count + 1, sizeof *items);
+    AUTOFREE struct layout_metadata *metadata = calloc(o->metadata_count + 1, sizeof *metadata);
+    size_t n = o->metadata_count;
+
+    if (!items || !metadata)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a header of %zu tensors", m->count);
+    if (n > 0)
+        memcpy(metadata, o->metadata, n * sizeof *metadata);
+    if (format && !has_key(o, "format"))
+        metadata[n++] = (struct layout_metadata){ "format", format };
+    *ret_data_bytes = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct model_tensor *t = &m->tensors[w->order[i]];
+        items[i] = (struct safetensors_item){ t->name, exact_dtype(&w->exact.options, t), t->rank,
+                                              t->shape };
+        *ret_data_bytes += t->elements * (int64_t)output_element_bytes(w, t);
+    }
+    return safetensors_header(items, m->count, metadata, n, ret, err);
+}
+
+/* ---- windows ---- */
+
+/* The next pieces into a window; false when there are none left. */
+static bool plan_window(const struct writing *w, struct position *p, struct window *window)
+{
+    const struct model *m = w->source->roster->model;
+
+    window->used = window->count = 0;
+    for (; p->i < m->count; p->i++, p->element = 0) {
+        const struct model_tensor *t = &m->tensors[w->order[p->i]];
+        size_t size = output_element_bytes(w, t);
+        while (p->element < t->elements) {
+            int64_t left = t->elements - p->element;
+            size_t count = left < MODEL_PIECE ? (size_t)left : MODEL_PIECE;
+            if (window->count == PARTS_MAX || window->used + count * size > WINDOW)
+                return true;
+            window->parts[window->count++] =
+                (struct part){ { w->order[p->i], p->element, count }, window->used };
+            window->used += count * size;
+            p->element += (int64_t)count;
+        }
+    }
+    return window->count > 0;
+}
+
+static int refuse_nonfinite(const struct writing *w, const struct piece *piece, const void *values,
+                            size_t begin, size_t n, struct sewa_error *err)
+{
+    const struct model_tensor *t = &w->source->roster->model->tensors[piece->tensor];
+    enum dtype type = exact_dtype(&w->exact.options, t);
+    const struct float_kernels *k = kernels_for(w->engine->kernels, type);
+    const char *at = values;
+
+    if (!t->is_float || w->options->allow_nonfinite || k->count_nonfinite(values, n) == 0)
+        return 0;
+    size_t first = 0;
+    while (k->count_nonfinite(at + first * output_element_bytes(w, t), 1) == 0)
+        first++;
+    return sewa_fail(
+        err, SEWA_E_NONFINITE,
+        "the average of tensor '%s' is not finite as %s, first in element %" PRId64 " of %" PRId64,
+        t->name, dtype_name(type), piece->first + (int64_t)(begin + first), t->elements);
+}
+
+static int compute_part(struct writing *w, const struct part *part, unsigned thread,
+                        struct sewa_error *err)
+{
+    const struct piece *piece = &part->piece;
+    const struct model_tensor *t = &w->source->roster->model->tensors[piece->tensor];
+    size_t size = output_element_bytes(w, t), count = w->weights.used_count;
+    const void **x = w->pointers + thread * count;
+
+    int rc = w->source->fetch(w->source, piece, w->weights.used, count, thread, x, err);
+    for (size_t begin = 0, n; rc == 0 && begin < piece->count; begin += n) {
+        char *out = w->computed->bytes + part->at + begin * size;
+        n = piece->count - begin < EXACT_SLICE ? piece->count - begin : EXACT_SLICE;
+        rc = exact_slice(&w->exact, 0, piece, x, begin, n, out, err);
+        if (rc == 0)
+            rc = refuse_nonfinite(w, piece, out, begin, n, err);
+    }
+    return rc;
+}
+
+/* Item 0 writes the window before; the others are the pieces of this one. */
+static int run_item(struct pool_task *task, size_t item, unsigned thread, struct sewa_error *err)
+{
+    struct writing *w = container_of(task, struct writing, task);
+
+    if (item > 0)
+        return compute_part(w, &w->computed->parts[item - 1], thread, err);
+    if (w->finished->used == 0)
+        return 0;
+    return output_write(w->output, w->finished->bytes, w->finished->used, err);
+}
+
+static int write_windows(struct writing *w, int64_t header_bytes, int64_t total_bytes,
+                         struct sewa_error *err)
+{
+    struct position position = { 0 };
+    int64_t written = header_bytes;
+    size_t round = 0;
+
+    /* windows[1] is empty in the first round; after the last, an empty round writes what is left */
+    for (bool has_more = true; has_more; round++) {
+        w->computed = &w->windows[round % 2];
+        w->finished = &w->windows[(round + 1) % 2];
+        has_more = plan_window(w, &position, w->computed);
+        int rc =
+            pool_run(w->engine->pool, &w->task, w->computed->count + 1, w->options->cancel, err);
+        if (rc < 0)
+            return rc;
+        written += (int64_t)w->finished->used;
+        progress_tell(w->options->progress, written, total_bytes);
+    }
+    return 0;
+}
+
+static int allocate_windows(struct writing *w, int64_t data_bytes, struct sewa_error *err)
+{
+    size_t bytes = data_bytes < WINDOW ? (size_t)data_bytes : WINDOW;
+    size_t pointers = pool_threads(w->engine->pool) * w->weights.used_count;
+
+    w->pointers = calloc(pointers, sizeof *w->pointers);
+    for (int i = 0; i < 2; i++) {
+        w->windows[i].bytes = malloc(bytes + 1);
+        w->windows[i].parts = calloc(PARTS_MAX, sizeof *w->windows[i].parts);
+    }
+    if (w->pointers && w->windows[0].bytes && w->windows[0].parts && w->windows[1].bytes &&
+        w->windows[1].parts)
+        return 0;
+    return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for two windows of %zu bytes", bytes);
+}
+
+/* ---- ingredients ---- */
+
+struct digesting {
+    struct pool_task task;
+    const struct writing *writing;
+    struct materialized *ret;
+};
+
+static int digest_one(struct pool_task *task, size_t item, unsigned thread, struct sewa_error *err)
+{
+    const struct digesting *d = container_of(task, struct digesting, task);
+    struct ingredient *i = &d->ret->ingredients[item];
+    const struct roster *roster = d->writing->source->roster;
+
+    (void)thread;
+    int rc = candidate_digest(roster->entries[i->candidate].candidate, d->writing->options->cancel,
+                              i->sha256, err);
+    i->has_sha256 = rc == 0;
+    return rc;
+}
+
+static int list_ingredients(const struct writing *w, struct materialized *ret,
+                            struct sewa_error *err)
+{
+    const struct weights_row *row = &w->weights.row[0];
+
+    ret->ingredients = calloc(row->count, sizeof *ret->ingredients);
+    if (!ret->ingredients)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to list %zu ingredients", row->count);
+    ret->count = row->count;
+    for (size_t i = 0; i < row->count; i++) {
+        ret->ingredients[i].candidate = w->weights.used[row->at[i]];
+        ret->ingredients[i].weight = row->weights[i];
+    }
+    return 0;
+}
+
+/* What was averaged must still be what the index knows, or the manifest would say something else.
+ */
+static int prove_ingredients(const struct writing *w, struct materialized *ret,
+                             struct sewa_error *err)
+{
+    struct digesting d = { .task.run = digest_one, .writing = w, .ret = ret };
+
+    if (w->options->want_digests)
+        return pool_run(w->engine->pool, &d.task, ret->count, w->options->cancel, err);
+    return roster_verify(w->engine, w->source->roster, w->weights.used, w->weights.used_count,
+                         w->options->cancel, err);
+}
+
+/* ---- all of it ---- */
+
+static int write_file(struct writing *w, struct materialized *ret, struct sewa_error *err)
+{
+    const struct materialize_options *o = w->options;
+    AUTO(buf_clear) struct buf header = { 0 };
+    int64_t data_bytes = 0;
+
+    int rc = make_header(w, &header, &data_bytes, err);
+    if (rc == 0)
+        rc = allocate_windows(w, data_bytes, err);
+    if (rc < 0)
+        return rc;
+    ret->bytes = (int64_t)header.len + data_bytes;
+    rc = output_create(o->directory, o->name ? o->name : "model.safetensors",
+                       o->mode ? o->mode : 0640, ret->bytes, o->keep_free_bytes, &w->output, err);
+    if (rc == 0)
+        rc = output_write(w->output, header.data, header.len, err);
+    if (rc == 0)
+        rc = write_windows(w, (int64_t)header.len, ret->bytes, err);
+    if (rc == 0)
+        rc = prove_ingredients(w, ret, err);
+    if (rc == 0)
+        rc = output_publish(w->output, ret->sha256, err);
+    return rc;
+}
+
+static void writing_clear(struct writing *w)
+{
+    for (int i = 0; i < 2; i++) {
+        free(w->windows[i].bytes);
+        free(w->windows[i].parts);
+    }
+    free(w->pointers);
+    output_close(w->output);
+    weights_clear(&w->weights);
+}
+
+int materialize(const struct engine *e, struct source *s, const struct materialize_options *o,
+                struct materialized *ret, struct sewa_error *err)
+{
+    AUTO(materialized_clear) struct materialized result = { 0 };
+    AUTO(writing_clear)
+    struct writing w = {
+        .task.run = run_item,
+        .engine = e,
+        .source = s,
+        .options = o,
+        .exact = { .kernels = e->kernels,
+                   .roster = s->roster,
+                   .weights = &w.weights,
+                   .integers = o->integers,
+                   .options = o->exact },
+    };
+
+    int rc = weights_init(&w.weights, o->alpha, 1, s->roster->count, err);
+    if (rc < 0)
+        return rc;
+    w.order = newest(&w)->placement->order;
+    rc = list_ingredients(&w, &result, err);
+    if (rc == 0)
+        rc = write_file(&w, &result, err);
+    if (rc < 0)
+        return rc;
+    *ret = result;
+    result = (struct materialized){ 0 };
+    return 0;
+}
+
+void materialized_clear(struct materialized *m)
+{
+    free(m->ingredients);
+    memset(m, 0, sizeof *m);
+}

@@ -1,0 +1,67 @@
+/*
+ * materialize - one average as a safetensors file, published atomically.
+ *
+ * Values are those of exact.h, hence those that mix_exact() shows to an evaluator. The tensors
+ * stand in the order of the newest ingredient's file. The file is computed, hashed and written in
+ * windows: while one thread writes a window, the others compute the next, so memory is two windows
+ * whatever the model measures. Needs no evaluator: a source of just the ingredients is enough.
+ */
+#ifndef ENGINE_MATERIALIZE_H
+#define ENGINE_MATERIALIZE_H
+
+#include "base/digest.h"
+#include "engine/engine.h"
+#include "engine/exact.h"
+#include "engine/integers.h"
+#include "engine/source.h"
+
+struct materialize_options {
+    const double *alpha; /* a coefficient for each candidate; they sum to 1 */
+    enum integer_policy integers;
+    struct exact_options exact;
+
+    const char *directory; /* exists */
+    const char *name;      /* NULL: "model.safetensors" */
+    unsigned mode;         /* of the file; 0: 0640 */
+    int64_t keep_free_bytes;
+
+    /*
+     * For "__metadata__". "format" of the newest ingredient's own metadata is added when it is not
+     * among them; loaders want to see it.
+     */
+    const struct layout_metadata *metadata;
+    size_t metadata_count;
+
+    bool allow_nonfinite; /* results */
+    bool want_digests;    /* SHA-256 of every ingredient's whole file, read once more */
+    const atomic_bool *cancel;
+    struct progress *progress; /* bytes of the file, written and in all */
+};
+
+struct ingredient {
+    uint32_t candidate;
+    double weight;
+    bool has_sha256;
+    uint8_t sha256[SHA256_SIZE]; /* of the file that was averaged */
+};
+
+struct materialized {
+    int64_t bytes;
+    uint8_t sha256[SHA256_SIZE]; /* of the published file */
+    size_t count;
+    struct ingredient *ingredients; /* oldest first: exactly what was averaged */
+};
+
+/*
+ * SEWA_E_INVALID (coefficients, metadata), SEWA_E_NO_SPACE with both numbers, SEWA_E_IO,
+ * SEWA_E_NONFINITE names the tensor whose average does not fit the output type, SEWA_E_MISMATCH
+ * (integers), SEWA_E_CHANGED or SEWA_E_GONE when an ingredient's file is not the indexed one any
+ * more, SEWA_E_CANCELLED, SEWA_E_NO_MEMORY. Then no file is left. Release *ret with
+ * materialized_clear().
+ */
+int materialize(const struct engine *e, struct source *s, const struct materialize_options *o,
+                struct materialized *ret, struct sewa_error *err);
+
+void materialized_clear(struct materialized *m); /* all zero is fine */
+
+#endif

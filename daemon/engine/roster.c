@@ -1,0 +1,240 @@
+/*
+ * roster - headers are read in parallel; the first candidate's decides what the model is.
+ */
+#include "engine/roster.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "formats/layout.h"
+
+/* One allocation: the struct, then offsets and positions, then the order. */
+struct placement_body {
+    struct placement placement;
+    int64_t *offset, *position;
+    uint32_t *order;
+};
+
+struct roster_body {
+    struct roster roster;
+    struct placement **owned; /* by candidate; NULL where that of the first is shared */
+    char **names;
+    struct layout *first; /* of candidate 0, while the others are opened */
+};
+
+static struct roster_body *body_of(struct roster *r)
+{
+    return container_of(r, struct roster_body, roster);
+}
+
+static void placement_free(struct placement *p)
+{
+    free(p); /* the first member of its block */
+}
+
+static struct placement_body *placement_allocate(size_t tensors)
+{
+    size_t words = 2 * tensors + 1;
+    struct placement_body *p =
+        calloc(1, sizeof *p + words * sizeof(int64_t) + tensors * sizeof(uint32_t));
+
+    if (!p)
+        return NULL;
+    p->offset = (int64_t *)(void *)(p + 1);
+    p->position = p->offset + tensors;
+    p->order = (uint32_t *)(void *)(p->position + tensors + 1);
+    p->placement = (struct placement){ p->offset, p->order, p->position };
+    return p;
+}
+
+/* Tensor t of the model is the t-th by name of every layout. */
+static struct placement *placement_new(const struct layout *l, int64_t data_begin)
+{
+    struct placement_body *p = placement_allocate(l->count);
+
+    if (!p)
+        return NULL;
+    for (size_t t = 0; t < l->count; t++) {
+        p->offset[t] = l->tensors[l->by_name[t]].offset - data_begin;
+        p->order[l->by_name[t]] = (uint32_t)t;
+    }
+    for (size_t i = 0; i < l->count; i++)
+        p->position[i + 1] = p->position[i] + l->tensors[i].bytes;
+    return &p->placement;
+}
+
+static bool is_same_placement(const struct placement *a, const struct placement *b, size_t tensors)
+{
+    return memcmp(a->offset, b->offset, tensors * sizeof a->offset[0]) == 0 &&
+           memcmp(a->order, b->order, tensors * sizeof a->order[0]) == 0;
+}
+
+static int no_memory(const char *name, struct sewa_error *err)
+{
+    return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the tensors of %s", name);
+}
+
+static int keep_metadata(struct roster_entry *entry, const struct layout *l, const char *name,
+                         struct sewa_error *err)
+{
+    for (size_t i = 0; i < l->metadata_count; i++) {
+        if (strcmp(l->metadata[i].key, "format") != 0)
+            continue;
+        size_t bytes = strlen(l->metadata[i].value) + 1;
+        entry->metadata_format = malloc(bytes);
+        if (!entry->metadata_format)
+            return no_memory(name, err);
+        memcpy(entry->metadata_format, l->metadata[i].value, bytes);
+    }
+    return 0;
+}
+
+static int place_entry(struct roster_body *body, size_t i, const struct layout *l,
+                       struct sewa_error *err)
+{
+    struct roster_entry *entry = &body->roster.entries[i];
+
+    entry->data_begin = l->count > 0 ? l->tensors[0].offset : 0;
+    struct placement *p = placement_new(l, entry->data_begin);
+    if (!p)
+        return no_memory(body->names[i], err);
+    if (i > 0 && is_same_placement(p, body->owned[0], l->count)) {
+        placement_free(p);
+        p = NULL;
+    }
+    body->owned[i] = p;
+    entry->placement = p ? p : body->owned[0];
+    return keep_metadata(entry, l, body->names[i], err);
+}
+
+static int open_first(struct roster_body *body, struct sewa_error *err)
+{
+    struct roster *r = &body->roster;
+    int rc = candidate_open(r->entries[0].candidate, &r->entries[0].fd, &body->first, err);
+
+    if (rc < 0)
+        return rc;
+    rc = model_new(body->first, &r->model, err);
+    if (rc < 0)
+        return sewa_context(err, rc, "%s", body->names[0]);
+    return place_entry(body, 0, body->first, err);
+}
+
+struct open_task {
+    struct pool_task task;
+    struct roster_body *body;
+};
+
+/* Item n is candidate n + 1. */
+static int open_other(struct pool_task *task, size_t item, unsigned thread, struct sewa_error *err)
+{
+    struct roster_body *body = container_of(task, struct open_task, task)->body;
+    struct roster_entry *entry = &body->roster.entries[item + 1];
+    AUTOPTR(layout_free) struct layout *l = NULL;
+
+    (void)thread;
+    int rc = candidate_open(entry->candidate, &entry->fd, &l, err);
+    if (rc == 0)
+        rc = layout_compare(body->first, body->names[0], l, body->names[item + 1], err);
+    if (rc == 0)
+        rc = place_entry(body, item + 1, l, err);
+    return rc;
+}
+
+static int prepare(struct roster_body *body, const struct candidate *candidates, size_t count,
+                   struct sewa_error *err)
+{
+    struct roster *r = &body->roster;
+
+    r->entries = calloc(count, sizeof *r->entries);
+    body->owned = calloc(count, sizeof(struct placement *));
+    body->names = calloc(count, sizeof(char *));
+    if (!r->entries || !body->owned || !body->names)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for %zu checkpoints", count);
+    r->names = (const char *const *)body->names;
+    r->count = count;
+    for (size_t i = 0; i < count; i++) {
+        r->entries[i].candidate = &candidates[i];
+        r->entries[i].fd = -1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        body->names[i] = candidate_name(&candidates[i]);
+        if (!body->names[i])
+            return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for %zu checkpoints", count);
+    }
+    return 0;
+}
+
+int roster_open(const struct engine *e, const struct candidate *candidates, size_t count,
+                const atomic_bool *cancel, struct roster **ret, struct sewa_error *err)
+{
+    if (count == 0)
+        return sewa_fail(err, SEWA_E_NO_CANDIDATES, "there is no checkpoint to average");
+    struct roster_body *body = calloc(1, sizeof *body);
+    if (!body)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for %zu checkpoints", count);
+    AUTOPTR(roster_close) struct roster *r = &body->roster;
+    struct open_task others = { .task.run = open_other, .body = body };
+
+    int rc = prepare(body, candidates, count, err);
+    if (rc == 0)
+        rc = open_first(body, err);
+    if (rc == 0)
+        rc = pool_run(e->pool, &others.task, count - 1, cancel, err);
+    if (rc < 0)
+        return rc;
+    layout_free(body->first);
+    body->first = NULL;
+    *ret = TAKE(r);
+    return 0;
+}
+
+void roster_close_files(struct roster *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        cleanup_close(&r->entries[i].fd);
+        r->entries[i].fd = -1;
+    }
+}
+
+void roster_close(struct roster *r)
+{
+    if (!r)
+        return;
+    struct roster_body *body = body_of(r);
+    roster_close_files(r);
+    for (size_t i = 0; i < r->count; i++) {
+        placement_free(body->owned[i]);
+        free(r->entries[i].metadata_format);
+        free(body->names[i]);
+    }
+    free(body->names);
+    free(body->owned);
+    free(r->entries);
+    layout_free(body->first);
+    model_free(r->model);
+    free(body);
+}
+
+struct verify_task {
+    struct pool_task task;
+    const struct roster *roster;
+    const uint32_t *which;
+};
+
+static int verify_one(struct pool_task *task, size_t item, unsigned thread, struct sewa_error *err)
+{
+    const struct verify_task *v = container_of(task, struct verify_task, task);
+
+    (void)thread;
+    return candidate_verify(v->roster->entries[v->which[item]].candidate, err);
+}
+
+int roster_verify(const struct engine *e, const struct roster *r, const uint32_t *which,
+                  size_t count, const atomic_bool *cancel, struct sewa_error *err)
+{
+    struct verify_task v = { .task.run = verify_one, .roster = r, .which = which };
+
+    return pool_run(e->pool, &v.task, count, cancel, err);
+}

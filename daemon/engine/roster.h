@@ -1,0 +1,52 @@
+/*
+ * roster - the candidates of a job, opened: every file proven to be the one of the index, all with
+ * the same tensors, and where each file has them. What a source needs before it reads a number.
+ * Immutable once open, but for the descriptors; any number of threads may read.
+ */
+#ifndef ENGINE_ROSTER_H
+#define ENGINE_ROSTER_H
+
+#include "engine/candidate.h"
+#include "engine/engine.h"
+#include "engine/model.h"
+
+/* Where a file has the tensors of the model. Files that agree share one. */
+struct placement {
+    const int64_t *offset;   /* of tensor t, in bytes from the start of the data */
+    const uint32_t *order;   /* tensors in the order of the file */
+    const int64_t *position; /* bytes of tensor data before order[i]; [count] is the sum */
+};
+
+struct roster_entry {
+    const struct candidate *candidate;
+    int fd;             /* -1 once closed */
+    int64_t data_begin; /* where the data begins in the file */
+    const struct placement *placement;
+    char *metadata_format; /* "format" in the file's own metadata ("pt"), NULL when it has none */
+};
+
+struct roster {
+    struct model *model;
+    size_t count;
+    struct roster_entry *entries;
+    const char *const *names; /* for messages: "checkpoint 'ckpt_...' (step 1200)" */
+};
+
+/*
+ * candidates: oldest first, borrowed until roster_close(). As candidate_open(), and SEWA_E_MISMATCH
+ * when one has other tensors than the first, SEWA_E_UNSUPPORTED when there is no average of them,
+ * SEWA_E_NO_CANDIDATES, SEWA_E_CANCELLED.
+ */
+int roster_open(const struct engine *e, const struct candidate *candidates, size_t count,
+                const atomic_bool *cancel, struct roster **ret, struct sewa_error *err);
+void roster_close(struct roster *r); /* NULL is fine */
+AUTOPTR_DEFINE(roster_close, struct roster);
+
+/* Close the descriptors; the rest stays. */
+void roster_close_files(struct roster *r);
+
+/* Prove once more that these candidates are the files of the index. */
+int roster_verify(const struct engine *e, const struct roster *r, const uint32_t *which,
+                  size_t count, const atomic_bool *cancel, struct sewa_error *err);
+
+#endif
