@@ -37,5 +37,6 @@ double rng_uniform(uint64_t seed, uint32_t a, uint32_t b, uint32_t c, uint32_t s
 
     philox4x32(counter, key, out);
     uint64_t z = (uint64_t)out[0] << 32 | out[1];
-    return ((double)(z >> 11) + 0.5) * 0x1p-53;
+    double u = ((double)(z >> 11) + 0.5) * 0x1p-53;
+    return u < 1 ? u : 0x1.fffffffffffffp-1; /* all 53 bits set: the half rounds up to 1 */
 }

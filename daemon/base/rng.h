@@ -11,7 +11,7 @@
 void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t ret[4]);
 
 /*
- * A float64 strictly between 0 and 1: (z >> 11 | 53 bits + 0.5) * 2^-53, where z is the first
+ * A float64 strictly between 0 and 1: (the 53 high bits of z + 0.5) * 2^-53, where z is the first
  * output word as the high and the second as the low half; key = (low, high half of seed), counter =
  * (a, b, c, stream).
  */

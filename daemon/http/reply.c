@@ -46,6 +46,12 @@ void reply_response(struct request *rq, unsigned status, struct MHD_Response *re
         server_resume(rq);
 }
 
+void reply_shared(struct request *rq, unsigned status, struct MHD_Response *response)
+{
+    rq->reply_is_shared = true;
+    reply_response(rq, status, response);
+}
+
 void reply_bytes(struct request *rq, unsigned status, const char *media_type, char *data, size_t n)
 {
     struct MHD_Response *r = MHD_create_response_from_buffer(n, data, MHD_RESPMEM_MUST_FREE);

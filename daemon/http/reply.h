@@ -27,6 +27,9 @@ void reply_empty(struct request *rq, unsigned status);
 void reply_error(struct request *rq, const struct sewa_error *err);
 void reply_fail(struct request *rq, int code, const char *format, ...) SEWA_PRINTF(3, 4);
 
+/* A response that is kept for others: the caller's reference stays the caller's. */
+void reply_shared(struct request *rq, unsigned status, struct MHD_Response *response);
+
 /* A response of the HTTP library; one reference is taken over. */
 void reply_response(struct request *rq, unsigned status, struct MHD_Response *response);
 

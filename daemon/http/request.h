@@ -52,6 +52,8 @@ struct request {
     bool refused; /* the reply is made and the rest of the body is thrown away */
 
     struct MHD_Response *reply; /* set by reply_ functions */
+    bool reply_is_shared;       /* the reference is somebody else's */
+    bool streams;               /* the reply goes on until its source ends */
     unsigned status;
     struct {
         char *name, *value;
@@ -59,6 +61,7 @@ struct request {
     int header_count;
 
     bool held;
+    bool waited; /* it was held until something happened elsewhere */
     void (*on_drain)(struct request *);
     void (*on_end)(struct request *); /* after the reply was sent or the client left; frees user */
     void *user;                       /* the holder's */

@@ -106,6 +106,11 @@ static void rearm(struct listener *l)
         uv_timer_stop(&l->timer);
 }
 
+void server_wake(struct listener *l)
+{
+    rearm(l); /* not pump(): this may be called from within a callback of the library */
+}
+
 void server_resume(struct request *rq)
 {
     struct listener *l = rq->listener;
@@ -113,7 +118,7 @@ void server_resume(struct request *rq)
     rq->held = false;
     l->server->held_count--;
     MHD_resume_connection(rq->connection);
-    rearm(l); /* not pump(): this may be called from within a callback of the library */
+    server_wake(l);
 }
 
 void request_hold(struct request *rq)
@@ -239,7 +244,8 @@ static enum MHD_Result queue_reply(struct request *rq)
     for (int i = 0; i < rq->header_count; i++)
         MHD_add_response_header(rq->reply, rq->headers[i].name, rq->headers[i].value);
     enum MHD_Result ok = MHD_queue_response(rq->connection, rq->status, rq->reply);
-    MHD_destroy_response(rq->reply);
+    if (!rq->reply_is_shared)
+        MHD_destroy_response(rq->reply);
     rq->reply = NULL;
     return ok;
 }
@@ -310,7 +316,7 @@ static void request_free(struct request *rq)
         free(rq->headers[i].name);
         free(rq->headers[i].value);
     }
-    if (rq->reply)
+    if (rq->reply && !rq->reply_is_shared)
         MHD_destroy_response(rq->reply);
     buf_clear(&rq->body);
     free(rq->target_text);
@@ -557,7 +563,7 @@ int server_start(const struct server_options *o, uv_loop_t *loop, struct server 
                  struct sewa_error *err)
 {
     struct server *s = calloc(1, sizeof *s);
-    int fd;
+    int fd = -1;
 
     if (!s)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the HTTP server");

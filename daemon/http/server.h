@@ -50,4 +50,7 @@ void server_stop(struct server *s, void (*on_closed)(void *arg), void *arg);
 /* A held request has its reply: let the library go on with it. */
 void server_resume(struct request *rq);
 
+/* A connection of this listener was resumed by other means. */
+void server_wake(struct listener *l);
+
 #endif

@@ -56,6 +56,9 @@ void jobs_take(struct jobs *j, const struct job_row *row);
  */
 int jobs_cancel(struct jobs *j, const char *uid, struct sewa_error *err);
 
+/* The row of a finished job was deleted: its artifacts and its log go too. */
+void jobs_remove_files(struct jobs *j, const char *uid);
+
 /* Where the log of a job is (heap), NULL when out of memory. */
 char *jobs_log_path(const struct jobs *j, const char *uid);
 

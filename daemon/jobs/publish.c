@@ -220,6 +220,15 @@ void publish_clean(struct jobs *j, const char *uid, bool all)
         clean_done(&c->base);
 }
 
+void jobs_remove_files(struct jobs *j, const char *uid)
+{
+    AUTOFREE char *log = jobs_log_path(j, uid);
+
+    if (log)
+        unlink(log);
+    publish_clean(j, uid, true);
+}
+
 static int is_kept(struct jobs *j, const char *uid, bool partial, struct sewa_error *err)
 {
     AUTO(job_row_clear) struct job_row row = { 0 };

@@ -230,6 +230,7 @@ json_t *runner_manifest(const struct runner *r, const char *job_uid, const char 
     rc |= json_put(m, "created_at", json_string(created_at));
     rc |= json_put(m, "run", json_string(r->plan->run_name));
     rc |= json_put(m, "method", json_string(r->request->method));
+    rc |= json_put(m, "params", method_params(r->method));
     rc |= json_put(m, "request", job_request_json(r->request));
     rc |= json_put(m, "seed", json_integer((json_int_t)r->request->seed));
     rc |= json_put(m, "candidates", json_integer((json_int_t)r->plan->k));
@@ -289,7 +290,7 @@ json_t *runner_metadata(const struct runner *r)
     rc |= json_put(m, "sewa.version", json_string(SEWA_VERSION));
     rc |= json_put(m, "sewa.run", json_string(r->plan->run_name));
     rc |= json_put(m, "sewa.method", json_string(r->request->method));
-    rc |= put_text(m, "sewa.params", json_deep_copy(r->request->params));
+    rc |= put_text(m, "sewa.params", method_params(r->method));
     rc |= put_text(m, "sewa.seed", json_integer((json_int_t)r->request->seed));
     rc |= put_text(m, "sewa.candidates", json_integer((json_int_t)r->plan->k));
     rc |= put_text(m, "sewa.ingredients", short_ingredients(r, o));

@@ -1,0 +1,159 @@
+/*
+ * api_body - the inside of struct api and what handlers share: writes with an Idempotency-Key,
+ * views of rows as JSON, lists.
+ */
+#ifndef HTTP_API_BODY_H
+#define HTTP_API_BODY_H
+
+#include "http/api.h"
+#include "http/page.h"
+
+enum { JOB_CACHE_SIZE = 256 };
+
+/* A rendered job: asked for again and again by clients that wait. */
+struct cached_job {
+    char uid[ID_TEXT_SIZE];
+    struct MHD_Response *response;
+};
+
+struct api {
+    struct api_options o;
+    bool draining;
+    struct jobs_watcher watcher;
+    struct cached_job cache[JOB_CACHE_SIZE];
+    struct list waiters;   /* requests that wait for a job to change */
+    struct list followers; /* logs that are followed */
+    uv_timer_t tick;
+};
+
+/* ---- write.c: a change of the index, answered after its commit ---- */
+
+struct api_write {
+    struct store_op op;
+    struct api *api;
+    struct request *rq;
+    char *key;          /* Idempotency-Key or NULL */
+    char *scope;        /* method and path */
+    uint8_t digest[32]; /* of the body */
+    int64_t now_ms;
+
+    /*
+     * On the store thread, inside the transaction: make the change and fill status, body (heap text
+     * or NULL) and location. Sees only this struct and what arg points to.
+     */
+    int (*apply)(struct api_write *w, struct db *db, struct sewa_error *err);
+    /* On the loop, after a successful commit and before the answer; not for a replayed one. May be
+     * NULL. */
+    void (*committed)(struct api_write *w);
+    void (*release)(void *arg); /* frees arg; may be NULL */
+    void *arg;
+
+    unsigned status;
+    char *body;
+    char *location;
+    bool replayed;
+};
+
+/*
+ * Make a write for this request. Answers it and returns NULL when that fails or when the answer to
+ * its Idempotency-Key is known already; arg is released then.
+ */
+struct api_write *api_write_new(struct api *a, struct request *rq, void *arg,
+                                void (*release)(void *arg));
+void api_write_submit(struct api_write *w);
+
+/* It was answered otherwise. */
+void api_write_drop(struct api_write *w);
+
+/* Answer with this failure instead of submitting. */
+void api_write_refuse(struct api_write *w, const struct sewa_error *err);
+
+/* In apply(): the body from a JSON value that is stolen. */
+int api_write_body(struct api_write *w, unsigned status, json_t *value, struct sewa_error *err);
+
+/* ---- views.c: rows as the API shows them; NULL when out of memory ---- */
+
+json_t *view_time(int64_t ms); /* RFC 3339, or null for 0 */
+json_t *view_path(const char *bytes);
+json_t *view_parsed(const char *json_text);                /* stored JSON as a value */
+json_t *view_reason(const char *code, const char *detail); /* object, or null for an empty code */
+json_t *view_checkpoint(const struct checkpoint_row *c, const struct run_row *run,
+                        const struct layout_row *layout);
+json_t *view_run(const struct run_row *run, const int64_t counts[CHECKPOINT_STATE_COUNT]);
+/* artifacts: array or NULL for none */
+json_t *view_job(const struct job_row *job, json_t *artifacts, int64_t now_ms);
+json_t *view_artifacts(struct db *db, const struct job_row *job, struct sewa_error *err);
+
+/* ---- lists ---- */
+
+struct list_reply {
+    struct request *rq;
+    json_t *items;
+    int64_t limit;
+    bool more; /* one row too many was there: it is not in items */
+    struct page_key last;
+};
+
+/* Read "limit" and "page_token"; answers and returns -1 when they are wrong. */
+int list_begin(struct list_reply *l, struct request *rq, const char *order,
+               struct page_key *ret_after, bool *ret_has_after, struct sewa_error *err);
+void list_finish(struct list_reply *l);
+
+/* "key" or "key=value" of a label filter; heap memory in ret_key, value points into it. */
+int query_label(const struct request *rq, char **ret_key, const char **ret_value,
+                struct sewa_error *err);
+
+/* The run named in the path: 0, or the request was answered and -1. */
+int find_run(struct api *a, struct request *rq, const char *name_or_uid, struct run_row *ret);
+
+/* Merge the members of patch (RFC 7396) into text; heap text. @numbers: values are numbers, else
+ * strings. */
+int merge_members(const char *text, const json_t *patch, char **ret, struct sewa_error *err);
+
+/* ---- handlers ---- */
+
+void api_healthz(struct api *a, struct request *rq);
+void api_readyz(struct api *a, struct request *rq);
+void api_version(struct api *a, struct request *rq);
+void api_metrics(struct api *a, struct request *rq);
+void api_openapi(struct api *a, struct request *rq);
+void api_runs_list(struct api *a, struct request *rq);
+void api_runs_create(struct api *a, struct request *rq);
+void api_runs_show(struct api *a, struct request *rq);
+void api_runs_patch(struct api *a, struct request *rq);
+void api_runs_delete(struct api *a, struct request *rq);
+void api_checkpoints_list(struct api *a, struct request *rq);
+void api_checkpoints_show(struct api *a, struct request *rq);
+void api_checkpoints_tensors(struct api *a, struct request *rq);
+void api_checkpoints_patch(struct api *a, struct request *rq);
+void api_evaluators_list(struct api *a, struct request *rq);
+void api_evaluators_show(struct api *a, struct request *rq);
+void api_evaluators_check(struct api *a, struct request *rq);
+void api_jobs_list(struct api *a, struct request *rq);
+void api_jobs_create(struct api *a, struct request *rq);
+void api_jobs_show(struct api *a, struct request *rq);
+void api_jobs_cancel(struct api *a, struct request *rq);
+void api_jobs_retry(struct api *a, struct request *rq);
+void api_jobs_delete(struct api *a, struct request *rq);
+void api_jobs_trace(struct api *a, struct request *rq);
+void api_jobs_logs(struct api *a, struct request *rq);
+void api_jobs_artifacts(struct api *a, struct request *rq);
+void api_jobs_artifact(struct api *a, struct request *rq);
+void api_worker_hello(struct api *a, struct request *rq);
+void api_worker_lease(struct api *a, struct request *rq);
+void api_worker_heartbeat(struct api *a, struct request *rq);
+void api_worker_result(struct api *a, struct request *rq);
+void api_worker_log(struct api *a, struct request *rq);
+
+/* A job that was planned: insert it, queue it, answer 201 or 202 with its body. Request and plan
+ * are stolen. */
+void api_job_insert(struct api *a, struct request *rq, struct job_request *request,
+                    struct job_plan *plan, const char *retry_of, unsigned status);
+
+/* Waiting for a job (api_wait.c): the clock and changes. */
+void waiters_changed(struct api *a, const char *uid);
+void waiters_tick(struct api *a, int64_t now_ms);
+void followers_tick(struct api *a);
+void job_cache_drop(struct api *a, const char *uid);
+
+#endif
