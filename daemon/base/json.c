@@ -9,9 +9,19 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/path.h"
 
-/* jansson's messages quote the input, which may be anything; it has checked that they are UTF-8.
- * Of some of its failed allocations it says nothing at all. */
+/* jansson quotes the input where it stopped reading, which may be within a character. */
+static void replace_invalid(char *text)
+{
+    for (size_t n; *text; text += n ? n : 1) {
+        n = utf8_sequence(text, strlen(text));
+        if (n == 0)
+            *text = '?';
+    }
+}
+
+/* Of some of its failed allocations jansson says nothing at all. */
 json_t *json_parse(const char *text, size_t n, struct sewa_error *err)
 {
     json_error_t e;
@@ -19,6 +29,7 @@ json_t *json_parse(const char *text, size_t n, struct sewa_error *err)
 
     if (value)
         return value;
+    replace_invalid(e.text);
     if (json_error_code(&e) == json_error_out_of_memory || e.text[0] == '\0')
         sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to parse JSON");
     else

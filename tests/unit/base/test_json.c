@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/path.h"
 
 enum field { INT, NUMBER, BOOL, STRING, NEED_STRING, OBJECT, ARRAY, WORD, STRINGS, LABELS };
 
@@ -148,12 +149,21 @@ static void test_parse_refuses(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "", "{", "{\"a\":1,\"a\":2}", "{\"a\":1} x", "{a:1}", "\"\xff\"", "{\"a\":NaN}", "[1,]",
+        "",
+        "{",
+        "{\"a\":1,\"a\":2}",
+        "{\"a\":1} x",
+        "{a:1}",
+        "\"\xff\"",
+        "{\"a\":NaN}",
+        "[1,]",
+        "[\"\\ud9\xc8\x9b\"]",
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct sewa_error err = { 0 };
         assert_null(json_parse(bad[i], strlen(bad[i]), &err));
         assert_int_equal(err.code, SEWA_E_BAD_JSON);
+        assert_true(utf8_is_valid(err.text, strlen(err.text)));
     }
 }
 
