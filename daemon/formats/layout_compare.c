@@ -5,6 +5,8 @@
  */
 #include "formats/layout.h"
 
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,44 +61,54 @@ static void find_differences(struct difference *d, const struct layout *a, const
     }
 }
 
-/* "'w'", "'w' [2, 4] instead of [2, 3]" or "'w' F32 instead of BF16"; returns its length. */
-static size_t describe(char *text, size_t size, enum kind kind, const struct tensor *a,
-                       const struct tensor *b)
-{
-    char name[SHOWN_NAME_SIZE], shape_a[SHOWN_SHAPE_SIZE], shape_b[SHOWN_SHAPE_SIZE];
-    int n;
+/* The text of the message as far as it has come. What does not fit is cut. */
+struct text {
+    char text[SEWA_ERROR_TEXT_MAX];
+    size_t n;
+};
 
-    shown_name(a ? a->name : b->name, name);
-    if (kind == SHAPE)
-        n = snprintf(text, size, "'%s' %s instead of %s", name,
-                     shown_shape(b->shape, b->rank, shape_b),
-                     shown_shape(a->shape, a->rank, shape_a));
-    else if (kind == TYPE)
-        n = snprintf(text, size, "'%s' %s instead of %s", name, dtype_name(b->dtype),
-                     dtype_name(a->dtype));
-    else
-        n = snprintf(text, size, "'%s'", name);
-    return (size_t)n;
+static void put(struct text *t, const char *format, ...) SEWA_PRINTF(2, 3);
+static void put(struct text *t, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    int n = vsnprintf(t->text + t->n, sizeof t->text - t->n, format, ap);
+    va_end(ap);
+    t->n += (size_t)n;
+    if (t->n >= sizeof t->text)
+        t->n = sizeof t->text - 1;
 }
 
-/* ": 'x', 'y', ..." in at most room bytes; at least one example, always. */
-static size_t list_examples(char *text, size_t room, const struct difference *d, enum kind kind)
+/* "'w'", "'w' [2, 4] instead of [2, 3]" or "'w' F32 instead of BF16". */
+static void describe(struct text *t, enum kind kind, const struct tensor *a, const struct tensor *b)
+{
+    char name[SHOWN_NAME_SIZE], shape_a[SHOWN_SHAPE_SIZE], shape_b[SHOWN_SHAPE_SIZE];
+
+    put(t, "'%s'", shown_name(a ? a->name : b->name, name));
+    if (kind == SHAPE)
+        put(t, " %s instead of %s", shown_shape(b->shape, b->rank, shape_b),
+            shown_shape(a->shape, a->rank, shape_a));
+    else if (kind == TYPE)
+        put(t, " %s instead of %s", dtype_name(b->dtype), dtype_name(a->dtype));
+}
+
+/* ": 'x', 'y', ..." in about room bytes; at least one example, always. */
+static void list_examples(struct text *t, size_t room, const struct difference *d, enum kind kind)
 {
     static const char more[] = ", ...";
     size_t count = d->count[kind] < EXAMPLES ? d->count[kind] : EXAMPLES;
-    size_t n = 0, shown = 0;
+    size_t start = t->n, shown = 0;
 
     for (; shown < count; shown++) {
-        char one[SHOWN_NAME_SIZE + 2 * SHOWN_SHAPE_SIZE + 32];
-        size_t length =
-            describe(one, sizeof one, kind, d->example[kind][shown].a, d->example[kind][shown].b);
-        if (shown > 0 && n + 2 + length + sizeof more > room)
+        struct text one = { .n = 0 };
+        describe(&one, kind, d->example[kind][shown].a, d->example[kind][shown].b);
+        if (shown > 0 && t->n - start + 2 + one.n + sizeof more > room)
             break;
-        n += (size_t)sprintf(text + n, "%s%s", shown ? ", " : ": ", one);
+        put(t, "%s%s", shown ? ", " : ": ", one.text);
     }
     if (shown < d->count[kind])
-        n += (size_t)sprintf(text + n, "%s", more);
-    return n;
+        put(t, "%s", more);
 }
 
 /*
@@ -108,25 +120,23 @@ static int report(const struct difference *d, const char *name_a, const char *na
 {
     static const char *const words[KINDS] = { "missing", "only in it", "of another shape",
                                               "of another type" };
-    /* one example may overrun its share: four of them fit behind the rest */
-    char text[SEWA_ERROR_TEXT_MAX + KINDS * 256], a[SHOWN_NAME_SIZE], b[SHOWN_NAME_SIZE];
-    size_t n = 0, kinds = 0;
+    char a[SHOWN_NAME_SIZE], b[SHOWN_NAME_SIZE];
+    struct text t = { .n = 0 };
+    size_t kinds = 0;
 
+    put(&t, "'%s' does not have the tensors of '%s'", shown_name(name_b, b), shown_name(name_a, a));
     for (int k = 0; k < KINDS; k++)
         if (d->count[k])
-            n += (size_t)sprintf(text + n, "%s%zu %s", kinds++ ? ", " : "", d->count[k], words[k]);
-    size_t outside = strlen("'' does not have the tensors of '': ") +
-                     strlen(shown_name(name_a, a)) + strlen(shown_name(name_b, b));
+            put(&t, "%s%zu %s", kinds++ ? ", " : ": ", d->count[k], words[k]);
+    bool is_alone = kinds == 1;
     for (int k = 0; k < KINDS; k++) {
         if (!d->count[k])
             continue;
-        n += (size_t)sprintf(text + n, "; %s", words[k]);
-        size_t used = outside + n;
-        size_t left = used < SEWA_ERROR_TEXT_MAX ? SEWA_ERROR_TEXT_MAX - 1 - used : 0;
-        n += list_examples(text + n, left / kinds--, d, (enum kind)k);
+        if (!is_alone)
+            put(&t, "; %s", words[k]);
+        list_examples(&t, (sizeof t.text - 1 - t.n) / kinds--, d, (enum kind)k);
     }
-    return sewa_fail(err, SEWA_E_MISMATCH, "'%s' does not have the tensors of '%s': %s", b, a,
-                     text);
+    return sewa_fail(err, SEWA_E_MISMATCH, "%s", t.text);
 }
 
 int layout_compare(const struct layout *a, const char *name_a, const struct layout *b,

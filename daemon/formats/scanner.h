@@ -44,7 +44,11 @@ static inline bool scanned_is(const struct scanned *s, const char *word, size_t 
 int scanner_peek_far(struct scanner *s);
 static inline int scanner_peek(struct scanner *s)
 {
-    return s->in.at<s->in.end && * s->in.at> ' ' ? *s->in.at : scanner_peek_far(s);
+    const uint8_t *at = s->in.at;
+
+    if (at != s->in.end && *at > ' ')
+        return *at;
+    return scanner_peek_far(s);
 }
 
 /* Offset in the file of the next token. */

@@ -8,8 +8,10 @@
 
 #include "base/parse.h"
 
-/* Longer numbers are refused: the reference refuses what a double cannot hold, and no writer needs
- * more than 25 characters for one that it can. */
+/*
+ * Longer numbers are refused: the reference refuses what a double cannot hold, and no writer needs
+ * more than 25 characters for one that it can.
+ */
 enum { NUMBER_MAX = 63 };
 
 struct nest {

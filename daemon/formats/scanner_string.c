@@ -8,14 +8,11 @@
 
 #include "base/path.h"
 
-#define PLAIN4(c)  [c] = 1, [c + 1] = 1, [c + 2] = 1, [c + 3] = 1
-#define PLAIN16(c) PLAIN4(c), PLAIN4(c + 4), PLAIN4(c + 8), PLAIN4(c + 12)
-
 /* Bytes that stand for themselves: ASCII without controls, '"' (0x22) and '\' (0x5c). */
-static const uint8_t is_plain[256] = {
-    [0x20] = 1,    [0x21] = 1,    [0x23] = 1,    PLAIN4(0x24),  PLAIN4(0x28), PLAIN4(0x2c),
-    PLAIN16(0x30), PLAIN16(0x40), PLAIN4(0x50),  PLAIN4(0x54),  PLAIN4(0x58), [0x5d] = 1,
-    [0x5e] = 1,    [0x5f] = 1,    PLAIN16(0x60), PLAIN16(0x70),
+static const bool is_plain[256] = {
+    [0x20 ... 0x21] = true,
+    [0x23 ... 0x5b] = true,
+    [0x5d ... 0x7f] = true,
 };
 
 /* A string that cannot be taken as it lies. */

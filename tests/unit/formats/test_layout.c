@@ -212,19 +212,11 @@ static void test_order_of_names(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "",
-        "pre",
-        "pre1234567",
-        "pre12345678",
-        "pre123456789",
-        "pre12345678a",
-        "pre1234567\xc3\xa4",
-        "pre2",
-        "pre12",
-        "qre",
-        "\xc3\xa4",
-        "pre123456780",
-        "\x01",
+        "a\xc3\xa4",    "b\xc3\xa4",    "",
+        "pre",          "pre1234567",   "pre12345678",
+        "pre123456789", "pre12345678a", "pre1234567\xc3\xa4",
+        "pre2",         "pre12",        "qre",
+        "\xc3\xa4",     "pre123456780", "\x01",
         "pre\x7f",
     };
     for (size_t from = 0; from < 2;
@@ -322,6 +314,22 @@ static void test_signature(void **state)
     }
 }
 
+/*
+ * If the rank were not signed, these two would give the same bytes: the dimensions of the first are
+ * the name and type of the second's other tensor ("bbbbb", F32) as numbers.
+ */
+static void test_signature_has_the_rank(void **state)
+{
+    (void)state;
+    AUTOPTR(layout_free) struct layout *a = layout_of("a:U8:0,5,3721092293218,3617311891522584576");
+    AUTOPTR(layout_free) struct layout *b = layout_of("a:U8:0 bbbbb:F32:");
+    uint8_t sign_a[32], sign_b[32];
+
+    assert_int_equal(layout_signature(a, sign_a, NULL), 0);
+    assert_int_equal(layout_signature(b, sign_b, NULL), 0);
+    assert_memory_not_equal(sign_a, sign_b, 32);
+}
+
 struct compare_row {
     const char *name;
     const char *a, *b;
@@ -333,18 +341,15 @@ static const struct compare_row compare_rows[] = {
     { "row 6: in another order", "w:F32:2 v:F32:3", "v:F32:3 w:F32:2", NULL },
     { "nothing and nothing", "", "", NULL },
     { "row 6: one missing", "w:F32:2 v:F32:3", "w:F32:2",
-      "'new' does not have the tensors of 'old': 1 missing; missing: 'v'" },
+      "'new' does not have the tensors of 'old': 1 missing: 'v'" },
     { "row 6: one too many", "w:F32:2", "v:F32:3 w:F32:2",
-      "'new' does not have the tensors of 'old': 1 only in it; only in it: 'v'" },
+      "'new' does not have the tensors of 'old': 1 only in it: 'v'" },
     { "row 6: another shape", "w:F32:2,3", "w:F32:2,4",
-      "'new' does not have the tensors of 'old': 1 of another shape; of another shape: 'w' [2, 4] "
-      "instead of [2, 3]" },
+      "'new' does not have the tensors of 'old': 1 of another shape: 'w' [2, 4] instead of [2, 3]" },
     { "row 6: another rank", "w:F32:", "w:F32:1",
-      "'new' does not have the tensors of 'old': 1 of another shape; of another shape: 'w' [1] "
-      "instead of []" },
+      "'new' does not have the tensors of 'old': 1 of another shape: 'w' [1] instead of []" },
     { "row 6: another type", "w:BF16:2", "w:F32:2",
-      "'new' does not have the tensors of 'old': 1 of another type; of another type: 'w' F32 instead "
-      "of BF16" },
+      "'new' does not have the tensors of 'old': 1 of another type: 'w' F32 instead of BF16" },
     { "row 6: another shape and type", "w:BF16:2", "w:F32:3",
       "'new' does not have the tensors of 'old': 1 of another shape, 1 of another type; of another "
       "shape: 'w' [3] instead of [2]; of another type: 'w' F32 instead of BF16" },
@@ -356,9 +361,9 @@ static const struct compare_row compare_rows[] = {
       "'new' does not have the tensors of 'old': 1 missing, 1 only in it; missing: 'a'; only in it: "
       "'b'" },
     { "row 6: exactly five", "a:U8: b:U8: c:U8: d:U8: e:U8:", "",
-      "'new' does not have the tensors of 'old': 5 missing; missing: 'a', 'b', 'c', 'd', 'e'" },
+      "'new' does not have the tensors of 'old': 5 missing: 'a', 'b', 'c', 'd', 'e'" },
     { "row 6: the first five of seven", "g:U8: a:U8: b:U8: c:U8: d:U8: e:U8: f:U8:", "",
-      "'new' does not have the tensors of 'old': 7 missing; missing: 'a', 'b', 'c', 'd', 'e', ..." },
+      "'new' does not have the tensors of 'old': 7 missing: 'a', 'b', 'c', 'd', 'e', ..." },
 };
 
 static void test_compare(void **state)
@@ -423,6 +428,12 @@ static void test_shown(void **state)
     shown_name(long_name, name);
     assert_int_equal(strlen(name), 20 + 3 + 40);
     assert_string_equal(name + 20 + 3 + 38, "\xc3\xa4");
+    char between[2 * 40 + 3] = "x";
+    memcpy(between + 1, long_name, sizeof long_name);
+    memcpy(between + 81, "y", 2);
+    shown_name(between, name); /* both cuts would fall into a character */
+    assert_int_equal(strlen(name), 19 + 3 + 39);
+    assert_memory_equal(name + 17, "\xc3\xa4...\xc3\xa4", 7);
     assert_string_equal(shown_shape(NULL, 0, shape), "[]");
     for (unsigned i = 0; i < LAYOUT_RANK_MAX; i++)
         dims[i] = INT64_MAX;
@@ -436,15 +447,11 @@ int main(void)
 {
     static struct CMUnitTest tests[COUNT_OF(rows) + COUNT_OF(compare_rows) + 16];
     static const struct CMUnitTest others[] = {
-        cmocka_unit_test(test_a_name_that_is_too_long),
-        cmocka_unit_test(test_a_sum_past_int64),
-        cmocka_unit_test(test_a_million_and_one),
-        cmocka_unit_test(test_order_of_tensors),
-        cmocka_unit_test(test_order_of_names),
-        cmocka_unit_test(test_duplicates),
-        cmocka_unit_test(test_signature),
-        cmocka_unit_test(test_compare_long_names),
-        cmocka_unit_test(test_shown),
+        cmocka_unit_test(test_a_name_that_is_too_long), cmocka_unit_test(test_a_sum_past_int64),
+        cmocka_unit_test(test_a_million_and_one),       cmocka_unit_test(test_order_of_tensors),
+        cmocka_unit_test(test_order_of_names),          cmocka_unit_test(test_duplicates),
+        cmocka_unit_test(test_signature_has_the_rank),  cmocka_unit_test(test_signature),
+        cmocka_unit_test(test_compare_long_names),      cmocka_unit_test(test_shown),
     };
     size_t n = 0;
 

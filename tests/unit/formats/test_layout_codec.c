@@ -148,6 +148,10 @@ static const struct bad_row bad[] = {
     { "a number in too many bytes", BYTES(HEAD "\x80\x00"), SEWA_E_CORRUPT, "breaks off" },
     { "a number past 2^64", BYTES(HEAD "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), SEWA_E_CORRUPT,
       "breaks off" },
+    { "a number of 65 bits whose low ones are zero",
+      BYTES(HEAD "\x01\x00\x01"
+                 "a\x00\x00\x00\x80\x80\x80\x80\x80\x80\x80\x80\x80\x02"),
+      SEWA_E_CORRUPT, "breaks off" },
     { "a number that never ends", BYTES(HEAD "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
       SEWA_E_CORRUPT, "breaks off" },
     { "a prefix of no name",
@@ -207,7 +211,7 @@ static void test_damage(void **state)
     assert_ok(layout_encode(l, &bytes, &err), err);
     for (size_t n = 0; n < bytes.len; n++) {
         AUTOPTR(layout_free) struct layout *back = NULL;
-        AUTOFREE char *part = malloc(n + 1); /* exactly n, so that reading on is noticed */
+        AUTOFREE char *part = malloc(n ? n : 1); /* exactly n, so that reading on is noticed */
         memcpy(part, bytes.data, n);
         assert_int_equal(layout_decode(part, n, &back, &err), SEWA_E_CORRUPT);
     }

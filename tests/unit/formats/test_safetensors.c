@@ -81,6 +81,8 @@ static const struct row good[] = {
     { "an unknown field", WITH("\"z\":1"), 0, 8 },
     { "an unknown field of any kind",
       WITH("\"z\":[1,-2.5e+3,{\"a\":{},\"a\":[]},\"\\u0000x\",true,false,null,[],{}]"), 0, 8 },
+    { "unknown containers of both kinds, one after the other",
+      WITH("\"z\":[{\"a\":1},[1,2],{\"b\":[2,{\"c\":3}],\"d\":4},[[],{}]]"), 0, 8 },
     { "a field named as nothing", WITH("\"\":0"), 0, 8 },
     { "16 unknown fields",
       WITH(
@@ -132,6 +134,9 @@ static const struct row bad[] = {
     { "a first half alone", NAMED("\\ud83d"), 0, 8, SEWA_E_CORRUPT, "second half" },
     { "a first half and a letter", NAMED("\\ud83dabcdefgh"), 0, 8, SEWA_E_CORRUPT, "second half" },
     { "a first half and another", NAMED("\\ud83d\\ud83d"), 0, 8, SEWA_E_CORRUPT, "found U+D83D" },
+    { "a first half and U+DBFF", NAMED("\\ud83d\\udbff"), 0, 8, SEWA_E_CORRUPT, "found U+DBFF" },
+    { "a first half and U+E000", NAMED("\\ud83d\\ue000"), 0, 8, SEWA_E_CORRUPT, "found U+E000" },
+    { "the last first half alone", NAMED("\\udbff"), 0, 8, SEWA_E_CORRUPT, "second half" },
     { "a first half and no digits", NAMED("\\ud83d\\uzzzz"), 0, 8, SEWA_E_CORRUPT, "found 'z'" },
     { "a first half at the end", "{\"\\ud83d\\u", 0, 0, SEWA_E_CORRUPT, "second half" },
     { "a second half alone", NAMED("\\ude00"), 0, 8, SEWA_E_CORRUPT, "without the first" },
@@ -156,7 +161,8 @@ static const struct row bad[] = {
     /* numbers */
     { "a real number", SHAPED("[2.0]", "[0,8]"), 0, 8, SEWA_E_CORRUPT,
       "offset 38: expected the end of a whole number, found '.'" },
-    { "an exponent", SHAPED("[2e0]", "[0,8]"), 0, 8, SEWA_E_CORRUPT, "found 'e'" },
+    { "an exponent", SHAPED("[2e0]", "[0,8]"), 0, 8, SEWA_E_CORRUPT,
+      "expected the end of a whole number, found 'e'" },
     { "minus zero", SHAPED("[-0,2]", "[0,0]"), 0, 0, SEWA_E_CORRUPT, "found '-'" },
     { "a negative dimension", SHAPED("[-2]", "[0,8]"), 0, 8, SEWA_E_CORRUPT, "found '-'" },
     { "a leading zero", SHAPED("[02]", "[0,8]"), 0, 8, SEWA_E_CORRUPT, "found '2'" },
@@ -473,6 +479,29 @@ static void test_what_a_layout_says(void **state)
     assert_int_equal(layout_float_elements(l), 7);
 }
 
+/* Characters of every length, plain and escaped, fall on every edge of the narrowest window. */
+static void test_strings_at_every_edge(void **state)
+{
+    (void)state;
+    static const char given[] =
+        "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\\n\\u007f\\u0080\\u07ff\\u0800"
+        "\\uffff\\ud800\\udc00\\udbff\\udfff";
+    static const char wanted[] =
+        "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\n\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80"
+        "\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf";
+    for (int pad = 0; pad < WINDOW_BYTES_MIN; pad++) {
+        AUTO(buf_clear) struct buf text = { 0 }, file = { 0 };
+        AUTOPTR(layout_free) struct layout *l = NULL;
+        struct sewa_error err = { 0 };
+        buf_printf(&text, "{%*s\"%s\" : " TENSOR("F32", "[2]", "[0,8]") "}", pad, "", given);
+        put_header(&file, text.data, text.len);
+        struct window_source source = { .name = "f", .bytes = file.data, .n = file.len };
+        assert_ok(safetensors_read_from(&source, WINDOW_BYTES_MIN, (int64_t)file.len + 8, &l, &err),
+                  err);
+        assert_string_equal(l->tensors[0].name, wanted);
+    }
+}
+
 static void test_metadata_keep_their_order(void **state)
 {
     (void)state;
@@ -585,6 +614,7 @@ int main(void)
     static struct CMUnitTest tests[COUNT_OF(good) + COUNT_OF(bad) + COUNT_OF(raw) + 16];
     static const struct CMUnitTest others[] = {
         cmocka_unit_test(test_what_a_layout_says),
+        cmocka_unit_test(test_strings_at_every_edge),
         cmocka_unit_test(test_metadata_keep_their_order),
         cmocka_unit_test(test_digest_of_the_header),
         cmocka_unit_test(test_descriptors),
