@@ -133,7 +133,9 @@ void jobs_hello(struct jobs *j, const char *token, const json_t *message, struct
         return;
     }
     w->said_hello = true;
-    w->prepared = w->prepared || prepared;
+    /* until somebody's traits are known, even a worker that is ready tells them once more */
+    if (prepared && w->job->runner && runner_stage(w->job->runner) != RUNNER_PREPARE)
+        w->prepared = true;
     w->preparing = false;
     confirm_leases(w, holding, clock_monotonic_ms());
     if (is_over(w))

@@ -1,0 +1,159 @@
+/*
+ * average - write the chosen average into a folder that is this attempt's own.
+ */
+#include "worker/workshop_body.h"
+
+#include <string.h>
+
+#include "base/digest.h"
+#include "base/failpoint.h"
+#include "base/fdio.h"
+#include "base/json.h"
+#include "base/path.h"
+#include "engine/materialize.h"
+
+/* What is averaged: all candidates in memory, or the ingredients alone, read for this. */
+struct ingredients {
+    struct source *source;
+    struct resident *own; /* when they had to be read */
+    double *alpha;
+    struct candidate *candidates;
+    size_t count;
+};
+
+static void ingredients_clear(struct ingredients *in)
+{
+    resident_close(in->own);
+    free(in->alpha);
+    free(in->candidates);
+}
+
+/* Only what has a weight. */
+static int read_ingredients(struct workshop *w, struct ingredients *in, struct sewa_error *err)
+{
+    size_t n = 0;
+
+    in->candidates = calloc(w->spec->k, sizeof *in->candidates);
+    if (!in->candidates)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the ingredients");
+    for (size_t i = 0; i < w->spec->k; i++)
+        if (in->alpha[i] != 0) {
+            in->candidates[n] = w->spec->candidates[i];
+            in->alpha[n++] = in->alpha[i];
+        }
+    in->count = n;
+    struct resident_options o = { .candidates = in->candidates,
+                                  .count = n,
+                                  .memory_budget_bytes = w->spec->memory_bytes,
+                                  .allow_nonfinite = w->spec->allow_nonfinite,
+                                  .cancel = w->cancel };
+    int rc = resident_open(&w->engine, &o, &in->own, err);
+    if (rc < 0)
+        return rc;
+    w->bytes_read += resident_bytes_read(in->own);
+    in->source = resident_source(in->own);
+    return 0;
+}
+
+static int gather(struct workshop *w, const json_t *task, struct ingredients *in,
+                  struct sewa_error *err)
+{
+    in->alpha = calloc(w->spec->k, sizeof *in->alpha);
+    if (!in->alpha)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the ingredients");
+    int rc = workshop_alpha(w, json_object_get(task, "alpha"), in->alpha, err);
+    if (rc < 0)
+        return rc;
+    if (!w->resident)
+        return read_ingredients(w, in, err);
+    in->source = resident_source(w->resident);
+    return 0;
+}
+
+/* Borrowed from the task. */
+static struct layout_metadata *read_metadata(const json_t *o, size_t *ret_count)
+{
+    struct layout_metadata *list = calloc(json_object_size(o) + 1, sizeof *list);
+    const char *key;
+    json_t *value;
+
+    *ret_count = 0;
+    json_object_foreach((json_t *)o, key, value)
+    {
+        if (list && json_is_string(value))
+            list[(*ret_count)++] = (struct layout_metadata){ key, json_string_value(value) };
+    }
+    return list;
+}
+
+static json_t *digests_json(const struct workshop *w, const struct ingredients *in,
+                            const struct materialized *m)
+{
+    AUTOJSON json_t *o = json_object();
+    char hex[SHA256_HEX_SIZE];
+    const struct candidate *candidates = in->candidates ? in->candidates : w->spec->candidates;
+
+    for (size_t i = 0; o && i < m->count; i++) {
+        const struct ingredient *g = &m->ingredients[i];
+        if (g->has_sha256 && json_put(o, candidates[g->candidate].id,
+                                      json_string(hex_encode(g->sha256, 32, hex))) < 0)
+            return NULL;
+    }
+    return TAKE(o);
+}
+
+static int answer(const struct workshop *w, const struct ingredients *in,
+                  const struct materialized *m, const json_t *task, json_t **ret,
+                  struct sewa_error *err)
+{
+    char hex[SHA256_HEX_SIZE];
+
+    *ret = json_pack("{s:s, s:I, s:s, s:O, s:o}", "name", "model.safetensors", "size",
+                     (json_int_t)m->bytes, "sha256", hex_encode(m->sha256, 32, hex), "directory",
+                     json_object_get(task, "directory"), "digests", digests_json(w, in, m));
+    return *ret ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a result");
+}
+
+static int write_average(struct workshop *w, const json_t *task, const char *directory,
+                         json_t **ret, struct sewa_error *err)
+{
+    AUTO(ingredients_clear) struct ingredients in = { 0 };
+    AUTO(materialized_clear) struct materialized m = { 0 };
+    size_t metadata_count;
+    AUTOFREE struct layout_metadata *metadata =
+        read_metadata(json_object_get(task, "metadata"), &metadata_count);
+    int rc = metadata ? gather(w, task, &in, err)
+                      : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the metadata");
+
+    if (rc < 0)
+        return rc;
+    struct materialize_options o = {
+        .alpha = in.alpha,
+        .integers = w->spec->integers,
+        .exact = { .output = w->spec->output },
+        .directory = directory,
+        .metadata = metadata,
+        .metadata_count = metadata_count,
+        .allow_nonfinite = w->spec->allow_nonfinite,
+        .want_digests = json_is_true(json_object_get(task, "digests")),
+        .cancel = w->cancel,
+    };
+    rc = materialize(&w->engine, in.source, &o, &m, err);
+    return rc < 0 ? rc : answer(w, &in, &m, task, ret, err);
+}
+
+int workshop_average(struct workshop *w, const json_t *task, json_t **ret, struct sewa_error *err)
+{
+    const char *text = json_string_value(json_object_get(task, "directory"));
+    AUTOFREE char *directory = text ? path_from_text(text) : NULL;
+
+    if (!directory || !path_is_clean(directory))
+        return sewa_fail(err, SEWA_E_PROTOCOL, "the task names no folder to write into");
+    failpoint("worker_average");
+    int rc = directory_make(directory, 0750, err);
+    if (rc == 0)
+        rc = write_average(w, task, directory, ret, err);
+    if (rc < 0)
+        tree_remove(directory, NULL);
+    return rc;
+}
