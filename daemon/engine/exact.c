@@ -17,36 +17,24 @@ enum dtype exact_dtype(const struct exact_options *o, const struct model_tensor 
     }
 }
 
-static const void *element(const void *x, size_t e, size_t bytes)
-{
-    return (const char *)x + e * bytes;
-}
-
-/*
- * Ask for the slice of the ingredient after this one: a few KiB of each file are too short a run
- * for the processor's own prefetching.
- */
-static void prefetch(const void *from, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i += 64)
-        __builtin_prefetch((const char *)from + i, 0, 2);
-}
+/* Ingredients in one call of a kernel, which asks for the data of the next few while it adds. */
+enum { TOGETHER = 64 };
 
 static void sum_ingredients(const struct exact *x, const struct weights_row *row,
                             const struct model_tensor *t, const void *const candidates[],
                             size_t begin, size_t n, double *sums)
 {
     const struct float_kernels *k = kernels_for(x->kernels, t->dtype);
-    size_t size = model_element_bytes(t);
+    const void *values[TOGETHER];
 
-    for (size_t i = 0; i < row->count; i++) {
-        const void *values = element(candidates[row->at[i]], begin, size);
-        if (i + 1 < row->count)
-            prefetch(element(candidates[row->at[i + 1]], begin, size), n * size);
+    for (size_t i = 0, count; i < row->count; i += count) {
+        count = row->count - i < TOGETHER ? row->count - i : TOGETHER;
+        for (size_t c = 0; c < count; c++)
+            values[c] = (const char *)candidates[row->at[i + c]] + begin * model_element_bytes(t);
         if (row->is_equal)
-            k->add(sums, values, n);
+            k->sum(sums, values, count, n);
         else
-            k->add_scaled(sums, values, row->weights[i], n);
+            k->weighted_sum(sums, values, row->weights + i, count, n);
     }
     if (row->is_equal)
         x->kernels->divide(sums, (double)row->count, n);
@@ -57,7 +45,7 @@ int exact_slice(const struct exact *x, size_t row, const struct piece *piece,
                 struct sewa_error *err)
 {
     const struct model_tensor *t = &x->roster->model->tensors[piece->tensor];
-    const float *replaced = x->options.replaced ? x->options.replaced[piece->tensor] : NULL;
+    const void *replaced = x->options.replaced ? x->options.replaced[piece->tensor] : NULL;
     double sums[EXACT_SLICE] __attribute__((aligned(64)));
 
     if (!t->is_float)
@@ -65,10 +53,12 @@ int exact_slice(const struct exact *x, size_t row, const struct piece *piece,
                               out, err);
     for (size_t e = 0; e < n; e++)
         sums[e] = -0.0;
-    if (replaced)
-        x->kernels->f32.add(sums, replaced + piece->first + begin, n);
-    else
+    if (replaced) {
+        replaced = (const float *)replaced + piece->first + begin;
+        x->kernels->f32.sum(sums, &replaced, 1, n);
+    } else {
         sum_ingredients(x, &x->weights->row[row], t, candidates, begin, n, sums);
+    }
     kernels_for(x->kernels, exact_dtype(&x->options, t))->from_f64(out, sums, n);
     return 0;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/output.h"
+#include "engine/outfile.h"
 #include "formats/safetensors.h"
 
 enum {
@@ -41,7 +41,7 @@ struct writing {
     const struct materialize_options *options;
     struct exact exact;
     struct weights weights;
-    struct output *output;
+    struct outfile *output;
     struct window windows[2];
     struct window *computed; /* by the items of this round */
     struct window *finished; /* by the round before; written in this one */
@@ -167,7 +167,7 @@ static int run_item(struct pool_task *task, size_t item, unsigned thread, struct
         return compute_part(w, &w->computed->parts[item - 1], thread, err);
     if (w->finished->used == 0)
         return 0;
-    return output_write(w->output, w->finished->bytes, w->finished->used, err);
+    return outfile_write(w->output, w->finished->bytes, w->finished->used, err);
 }
 
 static int write_windows(struct writing *w, int64_t header_bytes, int64_t total_bytes,
@@ -272,16 +272,16 @@ static int write_file(struct writing *w, struct materialized *ret, struct sewa_e
     if (rc < 0)
         return rc;
     ret->bytes = (int64_t)header.len + data_bytes;
-    rc = output_create(o->directory, o->name ? o->name : "model.safetensors",
-                       o->mode ? o->mode : 0640, ret->bytes, o->keep_free_bytes, &w->output, err);
+    rc = outfile_create(o->directory, o->name ? o->name : "model.safetensors",
+                        o->mode ? o->mode : 0640, ret->bytes, o->keep_free_bytes, &w->output, err);
     if (rc == 0)
-        rc = output_write(w->output, header.data, header.len, err);
+        rc = outfile_write(w->output, header.data, header.len, err);
     if (rc == 0)
         rc = write_windows(w, (int64_t)header.len, ret->bytes, err);
     if (rc == 0)
         rc = prove_ingredients(w, ret, err);
     if (rc == 0)
-        rc = output_publish(w->output, ret->sha256, err);
+        rc = outfile_publish(w->output, ret->sha256, err);
     return rc;
 }
 
@@ -292,7 +292,7 @@ static void writing_clear(struct writing *w)
         free(w->windows[i].parts);
     }
     free(w->pointers);
-    output_close(w->output);
+    outfile_close(w->output);
     weights_clear(&w->weights);
 }
 

@@ -1,7 +1,7 @@
 /*
- * output - the directory is held open, so that the file ends where it began.
+ * outfile - the directory is held open, so that the file ends where it began.
  */
-#include "engine/output.h"
+#include "engine/outfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include "base/fdio.h"
 #include "base/path.h"
 
-struct output {
+struct outfile {
     int directory;
     int fd;
     bool exists; /* under its temporary name */
@@ -26,7 +26,7 @@ struct output {
     struct sha256 *digest;
 };
 
-void output_close(struct output *o)
+void outfile_close(struct outfile *o)
 {
     if (!o)
         return;
@@ -41,9 +41,9 @@ void output_close(struct output *o)
     free(o);
 }
 
-static struct output *output_new(const char *directory, const char *name)
+static struct outfile *output_new(const char *directory, const char *name)
 {
-    AUTOPTR(output_close) struct output *o = calloc(1, sizeof *o);
+    AUTOPTR(outfile_close) struct outfile *o = calloc(1, sizeof *o);
 
     if (!o)
         return NULL;
@@ -57,7 +57,7 @@ static struct output *output_new(const char *directory, const char *name)
     return o->shown && o->digest && o->name && o->temporary ? TAKE(o) : NULL;
 }
 
-static int check_space(const struct output *o, const char *directory, int64_t bytes,
+static int check_space(const struct outfile *o, const char *directory, int64_t bytes,
                        int64_t keep_free_bytes, struct sewa_error *err)
 {
     int64_t available;
@@ -74,7 +74,7 @@ static int check_space(const struct output *o, const char *directory, int64_t by
 }
 
 /* Take the blocks now: a disk that fills up meanwhile then fails here and not in the middle. */
-static int reserve(const struct output *o, int64_t bytes, struct sewa_error *err)
+static int reserve(const struct outfile *o, int64_t bytes, struct sewa_error *err)
 {
     if (!failpoint_errno("output_reserve") &&
         (bytes == 0 || fallocate(o->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0))
@@ -85,10 +85,10 @@ static int reserve(const struct output *o, int64_t bytes, struct sewa_error *err
                            o->shown);
 }
 
-int output_create(const char *directory, const char *name, unsigned mode, int64_t bytes,
-                  int64_t keep_free_bytes, struct output **ret, struct sewa_error *err)
+int outfile_create(const char *directory, const char *name, unsigned mode, int64_t bytes,
+                   int64_t keep_free_bytes, struct outfile **ret, struct sewa_error *err)
 {
-    AUTOPTR(output_close) struct output *o = output_new(directory, name);
+    AUTOPTR(outfile_close) struct outfile *o = output_new(directory, name);
 
     if (!o)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to write '%s'", name);
@@ -99,7 +99,7 @@ int output_create(const char *directory, const char *name, unsigned mode, int64_
     if (o->directory < 0)
         return sewa_fail_errno(err, SEWA_E_IO, "cannot open directory '%s'", directory);
     unlinkat(o->directory, o->temporary, 0); /* of a killed process that had our number */
-    o->fd = failpoint_errno("output_create")
+    o->fd = failpoint_errno("outfile_create")
                 ? -1
                 : openat(o->directory, o->temporary,
                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
@@ -114,7 +114,7 @@ int output_create(const char *directory, const char *name, unsigned mode, int64_
     return 0;
 }
 
-int output_write(struct output *o, const void *data, size_t n, struct sewa_error *err)
+int outfile_write(struct outfile *o, const void *data, size_t n, struct sewa_error *err)
 {
     if (write_full(o->fd, data, n) < 0)
         return sewa_fail_errno(err, SEWA_E_IO, "cannot write '%s' at offset %" PRId64, o->shown,
@@ -126,7 +126,7 @@ int output_write(struct output *o, const void *data, size_t n, struct sewa_error
     return 0;
 }
 
-int output_publish(struct output *o, uint8_t ret_sha256[SHA256_SIZE], struct sewa_error *err)
+int outfile_publish(struct outfile *o, uint8_t ret_sha256[SHA256_SIZE], struct sewa_error *err)
 {
     if (failpoint_errno("output_sync") || fsync(o->fd) < 0)
         return sewa_fail_errno(err, SEWA_E_IO, "cannot sync '%s'", o->shown);

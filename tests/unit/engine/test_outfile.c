@@ -1,5 +1,5 @@
 /*
- * test_output - a file appears whole or not at all. Edge cases "output is never visible half-done"
+ * test_outfile - a file appears whole or not at all. Edge cases "output is never visible half-done"
  * and "disk space is checked first; a full disk is a clean failure and the temporary file is gone".
  */
 #include "support/support.h"
@@ -16,7 +16,7 @@
 #include "base/failpoint.h"
 #include "base/fdio.h"
 #include "base/path.h"
-#include "engine/output.h"
+#include "engine/outfile.h"
 #include "support/alloc.h"
 
 static int setup(void **state)
@@ -57,15 +57,15 @@ static void check_file(const char *directory, const char *want)
 static int write_two_parts(const char *directory, uint8_t sha256[SHA256_SIZE],
                            struct sewa_error *err)
 {
-    AUTOPTR(output_close) struct output *o = NULL;
-    int rc = output_create(directory, "model", 0640, 10, 0, &o, err);
+    AUTOPTR(outfile_close) struct outfile *o = NULL;
+    int rc = outfile_create(directory, "model", 0640, 10, 0, &o, err);
 
     if (rc == 0)
-        rc = output_write(o, "hello ", 6, err);
+        rc = outfile_write(o, "hello ", 6, err);
     if (rc == 0)
-        rc = output_write(o, "disk", 4, err);
+        rc = outfile_write(o, "disk", 4, err);
     if (rc == 0)
-        rc = output_publish(o, sha256, err);
+        rc = outfile_publish(o, sha256, err);
     return rc;
 }
 
@@ -89,34 +89,34 @@ static void test_publishing(void **state)
 static void test_nothing_is_visible_before(void **state)
 {
     AUTOFREE char *path = path_join(*state, "model");
-    struct output *o = NULL;
+    struct outfile *o = NULL;
     struct sewa_error err = { 0 };
 
-    assert_ok(output_create(*state, "model", 0640, 1 << 20, 0, &o, &err), err);
-    assert_ok(output_write(o, "half", 4, &err), err);
+    assert_ok(outfile_create(*state, "model", 0640, 1 << 20, 0, &o, &err), err);
+    assert_ok(outfile_write(o, "half", 4, &err), err);
     assert_int_equal(access(path, F_OK), -1);
     assert_int_equal(entries(*state), 1);
-    output_close(o);
+    outfile_close(o);
     assert_int_equal(entries(*state), 0);
-    output_close(NULL);
+    outfile_close(NULL);
 }
 
 static void test_space(void **state)
 {
-    struct output *o = NULL;
+    struct outfile *o = NULL;
     struct sewa_error err = { 0 };
     int64_t free_bytes;
     char number[32];
 
     assert_ok(disk_free(*state, &free_bytes, &err), err);
     int64_t too_much = free_bytes + (INT64_C(1) << 40);
-    assert_failed(output_create(*state, "model", 0640, too_much, 0, &o, &err), err, SEWA_E_NO_SPACE,
-                  "/model");
+    assert_failed(outfile_create(*state, "model", 0640, too_much, 0, &o, &err), err,
+                  SEWA_E_NO_SPACE, "/model");
     snprintf(number, sizeof number, "needs %" PRId64, too_much);
     assert_non_null(strstr(err.text, number));
     assert_non_null(strstr(err.text, "bytes free"));
-    assert_failed(output_create(*state, "model", 0640, 1, too_much, &o, &err), err, SEWA_E_NO_SPACE,
-                  "must stay free");
+    assert_failed(outfile_create(*state, "model", 0640, 1, too_much, &o, &err), err,
+                  SEWA_E_NO_SPACE, "must stay free");
     assert_int_equal(entries(*state), 0);
     assert_null(o);
 }
@@ -124,10 +124,11 @@ static void test_space(void **state)
 static void test_a_directory_that_is_none(void **state)
 {
     AUTOFREE char *missing = path_join(*state, "missing");
-    struct output *o = NULL;
+    struct outfile *o = NULL;
     struct sewa_error err = { 0 };
 
-    assert_failed(output_create(missing, "model", 0640, 1, 0, &o, &err), err, SEWA_E_IO, "missing");
+    assert_failed(outfile_create(missing, "model", 0640, 1, 0, &o, &err), err, SEWA_E_IO,
+                  "missing");
 }
 
 static void test_what_a_killed_process_left(void **state)
@@ -148,7 +149,7 @@ static const struct {
     int wanted;
     const char *word;
 } rows[] = {
-    { "output_create=errno:EIO", SEWA_E_IO, "cannot create" },
+    { "outfile_create=errno:EIO", SEWA_E_IO, "cannot create" },
     { "output_reserve=errno:ENOSPC", SEWA_E_NO_SPACE, "cannot reserve 10 bytes" },
     { "fdio_write=errno:EIO", SEWA_E_IO, "offset 0" },
     { "fdio_write=errno:ENOSPC@2", SEWA_E_NO_SPACE, "offset 6" },
