@@ -11,8 +11,8 @@
 #include "formats/safetensors.h"
 
 enum {
-    WINDOW = 16 << 20, /* bytes; holds a piece of any type */
-    PARTS_MAX = 4096,  /* pieces in a window */
+    WINDOW = 8 << 20, /* bytes; holds sixteen pieces or more */
+    PARTS_MAX = 4096, /* pieces in a window */
 };
 
 /* A piece and where it goes in a window. */

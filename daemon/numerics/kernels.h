@@ -36,11 +36,15 @@ struct float_kernels {
     /* How many of x are infinite or NaN. */
     size_t (*count_nonfinite)(const void *x, size_t n);
 
-    /* acc[e] = acc[e] + x[e] in double: one rounding. */
-    void (*add)(double *acc, const void *x, size_t n);
+    /* For i = 0 .. k-1 acc[e] = acc[e] + x[i][e] in double: one rounding each. */
+    void (*sum)(double *acc, const void *const x[], size_t k, size_t n);
 
-    /* acc[e] = acc[e] + a * x[e] in double: two roundings, no fused operation. */
-    void (*add_scaled)(double *acc, const void *x, double a, size_t n);
+    /*
+     * For i = 0 .. k-1 acc[e] = acc[e] + alpha[i] * x[i][e] in double: two roundings each, no fused
+     * operation.
+     */
+    void (*weighted_sum)(double *acc, const void *const x[], const double *alpha, size_t k,
+                         size_t n);
 
     /*
      * m averages of k candidates, each read once. With w = (real)alpha[j * k + i]:

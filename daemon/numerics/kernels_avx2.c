@@ -44,6 +44,7 @@ enum {
     DOTS_BLOCK = 512,    /* elements; 8 gradients and 4 candidates fill 24 KiB */
     MIX_ROWS = 4,        /* 4 rows x 16 elements: 8 registers of sums */
     MIX_CANDIDATES = 8,  /* per tile: the sums are loaded and stored once for 8 products */
+    SUM_CANDIDATES = 8,  /* as in mix */
     DOTS_ROWS = 4,       /* 4 rows x 3 candidates: 12 registers of lanes */
     DOTS_CANDIDATES = 3, /* and 3 of differences, 1 of gradient: all sixteen */
 };
@@ -113,7 +114,7 @@ INLINE double load1_f64(enum type t, const void *x, size_t e)
     return d;
 }
 
-/* ---- widen, count_nonfinite, add, add_scaled, divide ---- */
+/* ---- widen, count_nonfinite, divide ---- */
 
 INLINE void widen(enum type t, float *out, const void *x, size_t n)
 {
@@ -184,29 +185,6 @@ static size_t count_nonfinite_f16(const void *x, size_t n)
 static size_t count_nonfinite_bf16(const void *x, size_t n)
 {
     return count_nonfinite_16(x, n, 0x7f80);
-}
-
-INLINE void add(enum type t, double *acc, const void *x, size_t n)
-{
-    size_t e = 0;
-
-    for (; e + 4 <= n; e += 4)
-        _mm256_storeu_pd(acc + e, _mm256_add_pd(_mm256_loadu_pd(acc + e), load4(t, x, e)));
-    for (; e < n; e++)
-        acc[e] = acc[e] + load1_f64(t, x, e);
-}
-
-INLINE void add_scaled(enum type t, double *acc, const void *x, double a, size_t n)
-{
-    __m256d as = _mm256_set1_pd(a);
-    size_t e = 0;
-
-    for (; e + 4 <= n; e += 4) {
-        __m256d product = _mm256_mul_pd(as, load4(t, x, e));
-        _mm256_storeu_pd(acc + e, _mm256_add_pd(_mm256_loadu_pd(acc + e), product));
-    }
-    for (; e < n; e++)
-        acc[e] = acc[e] + a * load1_f64(t, x, e);
 }
 
 static void divide(double *acc, double by, size_t n)
@@ -293,6 +271,67 @@ INLINE void from_f64(enum type t, void *out, const double *x, size_t n)
     memcpy(rest, x + e, (n - e) * sizeof rest[0]);
     narrow4(t, narrow, 0, _mm256_loadu_pd(rest));
     memcpy((char *)out + e * size_of(t), narrow, (n - e) * size_of(t));
+}
+
+/* ---- sum, weighted_sum ---- */
+
+struct sum_tile {
+    const void *x[SUM_CANDIDATES];
+    const void *ahead[SUM_CANDIDATES];
+    const double *alpha;
+    size_t candidates;
+};
+
+/* Sixteen sums stay in registers for up to eight candidates. */
+INLINE void sum_block(enum type t, bool is_weighted, double *acc, const struct sum_tile *tile,
+                      size_t n)
+{
+    size_t e = 0;
+
+    for (; e + 16 <= n; e += 16) {
+        __m256d sum[4];
+        UNROLL
+        for (size_t v = 0; v < 4; v++)
+            sum[v] = _mm256_loadu_pd(acc + e + 4 * v);
+        for (size_t c = 0; c < tile->candidates; c++) {
+            __m256d alpha = is_weighted ? _mm256_broadcast_sd(tile->alpha + c) : sum[0];
+            PREFETCH(at(t, tile->ahead[c], e));
+            UNROLL
+            for (size_t v = 0; v < 4; v++) {
+                __m256d x = load4(t, tile->x[c], e + 4 * v);
+                sum[v] = _mm256_add_pd(sum[v], is_weighted ? _mm256_mul_pd(alpha, x) : x);
+            }
+        }
+        UNROLL
+        for (size_t v = 0; v < 4; v++)
+            _mm256_storeu_pd(acc + e + 4 * v, sum[v]);
+    }
+    for (; e < n; e++) {
+        for (size_t c = 0; c < tile->candidates; c++) {
+            double x = load1_f64(t, tile->x[c], e);
+            acc[e] = acc[e] + (is_weighted ? tile->alpha[c] * x : x);
+        }
+    }
+}
+
+INLINE void sum(enum type t, double *acc, const void *const x[], const double *alpha, size_t k,
+                size_t n)
+{
+    struct sum_tile tile;
+
+    for (size_t i = 0; i < k; i += SUM_CANDIDATES) {
+        tile.candidates = k - i < SUM_CANDIDATES ? k - i : SUM_CANDIDATES;
+        tile.alpha = alpha ? alpha + i : NULL;
+        for (size_t c = 0; c < tile.candidates; c++) {
+            size_t next = i + SUM_CANDIDATES + c;
+            tile.x[c] = x[i + c];
+            tile.ahead[c] = next < k ? x[next] : at(t, x[i + c], n);
+        }
+        if (alpha)
+            sum_block(t, true, acc, &tile, n);
+        else
+            sum_block(t, false, acc, &tile, n);
+    }
 }
 
 /* ---- mix ---- */
@@ -636,18 +675,19 @@ static void widen_f64(void *out, const void *x, size_t n)
     memcpy(out, x, n * sizeof(double));
 }
 
-#define DEFINE_ROW(t, T)                                                       \
-    static void from_f64_##t(void *out, const double *x, size_t n)             \
-    {                                                                          \
-        from_f64(T, out, x, n);                                                \
-    }                                                                          \
-    static void add_##t(double *acc, const void *x, size_t n)                  \
-    {                                                                          \
-        add(T, acc, x, n);                                                     \
-    }                                                                          \
-    static void add_scaled_##t(double *acc, const void *x, double a, size_t n) \
-    {                                                                          \
-        add_scaled(T, acc, x, a, n);                                           \
+#define DEFINE_ROW(t, T)                                                                  \
+    static void from_f64_##t(void *out, const double *x, size_t n)                        \
+    {                                                                                     \
+        from_f64(T, out, x, n);                                                           \
+    }                                                                                     \
+    static void sum_##t(double *acc, const void *const x[], size_t k, size_t n)           \
+    {                                                                                     \
+        sum(T, acc, x, NULL, k, n);                                                       \
+    }                                                                                     \
+    static void weighted_sum_##t(double *acc, const void *const x[], const double *alpha, \
+                                 size_t k, size_t n)                                      \
+    {                                                                                     \
+        sum(T, acc, x, alpha, k, n);                                                      \
     }
 
 #define DEFINE_FLOAT_ROW(t, T)                                                                  \
@@ -672,9 +712,10 @@ DEFINE_FLOAT_ROW(f16, F16)
 DEFINE_FLOAT_ROW(bf16, BF16)
 DEFINE_ROW(f64, F64)
 
-#define ROW(t)                                                                                    \
-    {                                                                                             \
-        widen_##t, from_f64_##t, count_nonfinite_##t, add_##t, add_scaled_##t, mix_##t, dots_##t, \
+#define ROW(t)                                                                            \
+    {                                                                                     \
+        widen_##t, from_f64_##t, count_nonfinite_##t, sum_##t, weighted_sum_##t, mix_##t, \
+            dots_##t,                                                                     \
     }
 
 const struct kernels kernels_avx2 = {

@@ -29,28 +29,31 @@
             ((stored *)out)[e] = convert(x[e]);                       \
     }
 
-#define DEFINE_SIMPLE(type, real)                                                 \
-    static void widen_##type(void *out, const void *x, size_t n)                  \
-    {                                                                             \
-        for (size_t e = 0; e < n; e++)                                            \
-            ((real *)out)[e] = load_##type(x, e);                                 \
-    }                                                                             \
-    static size_t count_nonfinite_##type(const void *x, size_t n)                 \
-    {                                                                             \
-        size_t count = 0;                                                         \
-        for (size_t e = 0; e < n; e++)                                            \
-            count += !isfinite(load_##type(x, e));                                \
-        return count;                                                             \
-    }                                                                             \
-    static void add_##type(double *acc, const void *x, size_t n)                  \
-    {                                                                             \
-        for (size_t e = 0; e < n; e++)                                            \
-            acc[e] = acc[e] + (double)load_##type(x, e);                          \
-    }                                                                             \
-    static void add_scaled_##type(double *acc, const void *x, double a, size_t n) \
-    {                                                                             \
-        for (size_t e = 0; e < n; e++)                                            \
-            acc[e] = acc[e] + a * (double)load_##type(x, e);                      \
+#define DEFINE_SIMPLE(type, real)                                                            \
+    static void widen_##type(void *out, const void *x, size_t n)                             \
+    {                                                                                        \
+        for (size_t e = 0; e < n; e++)                                                       \
+            ((real *)out)[e] = load_##type(x, e);                                            \
+    }                                                                                        \
+    static size_t count_nonfinite_##type(const void *x, size_t n)                            \
+    {                                                                                        \
+        size_t count = 0;                                                                    \
+        for (size_t e = 0; e < n; e++)                                                       \
+            count += !isfinite(load_##type(x, e));                                           \
+        return count;                                                                        \
+    }                                                                                        \
+    static void sum_##type(double *acc, const void *const x[], size_t k, size_t n)           \
+    {                                                                                        \
+        for (size_t i = 0; i < k; i++)                                                       \
+            for (size_t e = 0; e < n; e++)                                                   \
+                acc[e] = acc[e] + (double)load_##type(x[i], e);                              \
+    }                                                                                        \
+    static void weighted_sum_##type(double *acc, const void *const x[], const double *alpha, \
+                                    size_t k, size_t n)                                      \
+    {                                                                                        \
+        for (size_t i = 0; i < k; i++)                                                       \
+            for (size_t e = 0; e < n; e++)                                                   \
+                acc[e] = acc[e] + alpha[i] * (double)load_##type(x[i], e);                   \
     }
 
 #define DEFINE_MIX(type, real, fused)                                                    \
@@ -118,10 +121,10 @@ static void divide(double *acc, double by, size_t n)
         acc[e] = acc[e] / by;
 }
 
-#define ROW(type)                                                                             \
-    {                                                                                         \
-        widen_##type, from_f64_##type, count_nonfinite_##type, add_##type, add_scaled_##type, \
-            mix_##type, dots_##type,                                                          \
+#define ROW(type)                                                                               \
+    {                                                                                           \
+        widen_##type, from_f64_##type, count_nonfinite_##type, sum_##type, weighted_sum_##type, \
+            mix_##type, dots_##type,                                                            \
     }
 
 const struct kernels kernels_reference = {

@@ -188,12 +188,6 @@ static void compare_elementwise(const struct kernels *k, size_t type, size_t n)
         assert_int_equal(got->count_nonfinite(x, n), ref->count_nonfinite(x, n));
         memcpy(guarded_at(&a), sums, n * 8);
         memcpy(guarded_at(&b), sums, n * 8);
-        ref->add(guarded_at(&a), x, n);
-        got->add(guarded_at(&b), x, n);
-        assert_equal_vectors("add", k->name, DTYPE_F64, guarded_at(&a), guarded_at(&b), n);
-        ref->add_scaled(guarded_at(&a), x, 0.1, n);
-        got->add_scaled(guarded_at(&b), x, 0.1, n);
-        assert_equal_vectors("add_scaled", k->name, DTYPE_F64, guarded_at(&a), guarded_at(&b), n);
         kernels_at(0)->divide(guarded_at(&a), 7, n);
         k->divide(guarded_at(&b), 7, n);
         assert_equal_vectors("divide", k->name, DTYPE_F64, guarded_at(&a), guarded_at(&b), n);
@@ -308,6 +302,25 @@ static void inputs_fill(struct inputs *in, enum dtype t, size_t n, bool has_zero
         in->alpha[i] = has_zeros && random_bits() % 3 ? 0 : random_number();
 }
 
+static void compare_sum_shape(const struct kernels *k, size_t type, const struct inputs *in,
+                              size_t candidates, size_t n)
+{
+    const struct float_kernels *ref = kernels_for(kernels_at(0), types[type].dtype);
+    const struct float_kernels *other = kernels_for(k, types[type].dtype);
+    AUTO(guarded_free) struct guarded want = guarded_new(n * 8), got = guarded_new(n * 8);
+
+    for (size_t e = 0; e < n; e++)
+        ((double *)guarded_at(&want))[e] = ((double *)guarded_at(&got))[e] = e % 3 ? 0.1 : -0.0;
+    ref->sum(guarded_at(&want), in->x, candidates, n);
+    other->sum(guarded_at(&got), in->x, candidates, n);
+    assert_equal_vectors("sum", k->name, DTYPE_F64, guarded_at(&want), guarded_at(&got), n);
+    ref->weighted_sum(guarded_at(&want), in->x, in->alpha, candidates, n);
+    other->weighted_sum(guarded_at(&got), in->x, in->alpha, candidates, n);
+    assert_equal_vectors("weighted_sum", k->name, DTYPE_F64, guarded_at(&want), guarded_at(&got),
+                         n);
+    guarded_check(&got);
+}
+
 static void compare_mix_shape(const struct kernels *k, size_t type, const struct inputs *in,
                               size_t m, size_t candidates, size_t n)
 {
@@ -368,6 +381,7 @@ static void compare_products(const struct kernels *k, size_t type, size_t n)
         inputs_fill(&in, types[type].dtype, n, round == 1);
         for (size_t s = n % step; s < COUNT_OF(shapes); s += step) {
             compare_mix_shape(k, type, &in, shapes[s].m, shapes[s].candidates, n);
+            compare_sum_shape(k, type, &in, shapes[s].candidates, n);
             if (round != 1)
                 compare_dots_shape(k, type, &in, shapes[s].m, shapes[s].candidates, n);
         }

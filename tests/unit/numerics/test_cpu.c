@@ -25,8 +25,8 @@ static void test_tables_are_complete_and_named(void **state)
             const struct float_kernels *row = kernels_for(k, (enum dtype)t);
             assert_int_equal(row != NULL, dtype_kind((enum dtype)t) == DTYPE_FLOAT);
             if (row)
-                assert_true(row->widen && row->from_f64 && row->count_nonfinite && row->add &&
-                            row->add_scaled && row->mix && row->dots);
+                assert_true(row->widen && row->from_f64 && row->count_nonfinite && row->sum &&
+                            row->weighted_sum && row->mix && row->dots);
         }
     }
     assert_string_equal(kernels_at(0)->name, "reference");

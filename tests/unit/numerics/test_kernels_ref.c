@@ -61,18 +61,20 @@ static void test_mix(void **state)
     }
 }
 
-static void test_add_rounds_twice_and_divide_once(void **state)
+static void test_sums(void **state)
 {
-    float x[] = { -0.0f, 1 + 0x1p-23f, 3 };
-    double acc[] = { -0.0, -(1 + 0x1p-23 + 0x1p-30), 0.5 };
+    float x[] = { -0.0f, 1 + 0x1p-23f, 3 }, y[] = { -0.0f, 0, 0.5f };
+    const void *both[] = { x, y };
+    double alpha[] = { 1 + 0x1p-30, 1 };
+    double acc[] = { -0.0, -(1 + 0x1p-23 + 0x1p-30), -0.0 };
 
     (void)state;
-    reference()->f32.add(acc, x, 1);
+    reference()->f32.sum(acc, both, 2, 1);
     assert_true(acc[0] == 0 && signbit(acc[0]));
-    /* a = 1 + 2^-30: the product is 1 + 2^-23 + 2^-30 + 2^-53, which rounds the last term away */
-    reference()->f32.add_scaled(acc + 1, x + 1, 1 + 0x1p-30, 1);
+    /* the product is 1 + 2^-23 + 2^-30 + 2^-53, which rounds the last term away before the sum */
+    reference()->f32.weighted_sum(acc + 1, (const void *[]){ x + 1, y + 1 }, alpha, 2, 1);
     assert_true(acc[1] == 0);
-    reference()->f32.add(acc + 2, x + 2, 1);
+    reference()->f32.sum(acc + 2, (const void *[]){ x + 2, y + 2 }, 2, 1);
     reference()->divide(acc + 2, 3, 1);
     assert_true(acc[2] == 3.5 / 3);
 }
@@ -137,7 +139,7 @@ static void test_nonfinite(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mix),        cmocka_unit_test(test_add_rounds_twice_and_divide_once),
+        cmocka_unit_test(test_mix),        cmocka_unit_test(test_sums),
         cmocka_unit_test(test_dots_lanes), cmocka_unit_test(test_dots_centre),
         cmocka_unit_test(test_nonfinite),
     };
