@@ -76,7 +76,7 @@ static int check_space(const struct outfile *o, const char *directory, int64_t b
 /* Take the blocks now: a disk that fills up meanwhile then fails here and not in the middle. */
 static int reserve(const struct outfile *o, int64_t bytes, struct sewa_error *err)
 {
-    if (!failpoint_errno("output_reserve") &&
+    if (!failpoint_errno("outfile_reserve") &&
         (bytes == 0 || fallocate(o->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0))
         return 0;
     if (errno != ENOSPC && errno != EDQUOT && errno != EFBIG)
@@ -128,15 +128,15 @@ int outfile_write(struct outfile *o, const void *data, size_t n, struct sewa_err
 
 int outfile_publish(struct outfile *o, uint8_t ret_sha256[SHA256_SIZE], struct sewa_error *err)
 {
-    if (failpoint_errno("output_sync") || fsync(o->fd) < 0)
+    if (failpoint_errno("outfile_sync") || fsync(o->fd) < 0)
         return sewa_fail_errno(err, SEWA_E_IO, "cannot sync '%s'", o->shown);
-    failpoint("output_before_rename");
-    if (failpoint_errno("output_rename") ||
+    failpoint("outfile_before_rename");
+    if (failpoint_errno("outfile_rename") ||
         renameat(o->directory, o->temporary, o->directory, o->name) < 0)
         return sewa_fail_errno(err, SEWA_E_IO, "cannot rename '%s' to '%s'", o->temporary,
                                o->shown);
     o->exists = false;
-    if (failpoint_errno("output_sync_directory") || fsync(o->directory) < 0) {
+    if (failpoint_errno("outfile_sync_directory") || fsync(o->directory) < 0) {
         int sys = errno; /* it may or may not survive a power cut: then it must not look finished */
         unlinkat(o->directory, o->name, 0);
         errno = sys;

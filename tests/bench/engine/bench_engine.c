@@ -56,7 +56,7 @@ struct files {
     char *directory;
     size_t count;
     struct candidate candidates[CANDIDATES_MAX];
-    char names[CANDIDATES_MAX][32];
+    char names[CANDIDATES_MAX][48];
 };
 
 /* Small finite numbers in every type: the bits of values around 1. */

@@ -568,9 +568,9 @@ static void test_failing_calls(void **state)
         { "fdio_write=errno:ENOSPC", SEWA_E_NO_SPACE, "offset 0" },   /* the header */
         { "fdio_write=errno:ENOSPC@2", SEWA_E_NO_SPACE, "No space" }, /* the tensors */
         { "fdio_write=errno:EIO@2", SEWA_E_IO, "Input/output error" },
-        { "output_sync=errno:EIO", SEWA_E_IO, "cannot sync" },
-        { "output_rename=errno:EIO", SEWA_E_IO, "cannot rename" },
-        { "output_sync_directory=errno:EIO", SEWA_E_IO, "directory" },
+        { "outfile_sync=errno:EIO", SEWA_E_IO, "cannot sync" },
+        { "outfile_rename=errno:EIO", SEWA_E_IO, "cannot rename" },
+        { "outfile_sync_directory=errno:EIO", SEWA_E_IO, "directory" },
         { "candidate_digest=errno:EIO@3", SEWA_E_IO, "cannot read" },
     };
     struct fixture *f = *state;

@@ -150,12 +150,12 @@ static const struct {
     const char *word;
 } rows[] = {
     { "outfile_create=errno:EIO", SEWA_E_IO, "cannot create" },
-    { "output_reserve=errno:ENOSPC", SEWA_E_NO_SPACE, "cannot reserve 10 bytes" },
+    { "outfile_reserve=errno:ENOSPC", SEWA_E_NO_SPACE, "cannot reserve 10 bytes" },
     { "fdio_write=errno:EIO", SEWA_E_IO, "offset 0" },
     { "fdio_write=errno:ENOSPC@2", SEWA_E_NO_SPACE, "offset 6" },
-    { "output_sync=errno:EIO", SEWA_E_IO, "cannot sync" },
-    { "output_rename=errno:EIO", SEWA_E_IO, "cannot rename" },
-    { "output_sync_directory=errno:EIO", SEWA_E_IO, "directory" },
+    { "outfile_sync=errno:EIO", SEWA_E_IO, "cannot sync" },
+    { "outfile_rename=errno:EIO", SEWA_E_IO, "cannot rename" },
+    { "outfile_sync_directory=errno:EIO", SEWA_E_IO, "directory" },
 };
 
 static void test_failing_calls(void **state)
@@ -167,7 +167,7 @@ static void test_failing_calls(void **state)
         assert_failed(write_two_parts(*state, sha256, &err), err, rows[i].wanted, rows[i].word);
         assert_int_equal(entries(*state), 0);
     }
-    failpoint_set("output_reserve=errno:EIO"); /* a file system that cannot reserve is fine */
+    failpoint_set("outfile_reserve=errno:EIO"); /* a file system that cannot reserve is fine */
     uint8_t sha256[SHA256_SIZE];
     struct sewa_error err = { 0 };
     assert_ok(write_two_parts(*state, sha256, &err), err);
@@ -183,7 +183,7 @@ static void test_killed_before_the_rename(void **state)
 
     if (child == 0) {
         uint8_t sha256[SHA256_SIZE];
-        failpoint_set("output_before_rename=kill");
+        failpoint_set("outfile_before_rename=kill");
         write_two_parts(*state, sha256, NULL);
         _exit(0);
     }
