@@ -47,8 +47,8 @@ enum dtype exact_dtype(const struct exact_options *o, const struct model_tensor 
 
 /*
  * Elements [begin, begin + n) of the piece in average `row`, n <= EXACT_SLICE, into out, which has
- * the output type. candidates[u] is the piece in candidate weights.used[u]. Fails as
- * integers_slice().
+ * the output type and its alignment. candidates[u] is the piece in candidate weights.used[u]. Fails
+ * as integers_slice().
  */
 int exact_slice(const struct exact *x, size_t row, const struct piece *piece,
                 const void *const candidates[], size_t begin, size_t n, void *out,

@@ -146,14 +146,17 @@ static int compute_part(struct writing *w, const struct part *part, unsigned thr
     const struct model_tensor *t = &w->source->roster->model->tensors[piece->tensor];
     size_t size = output_element_bytes(w, t), count = w->weights.used_count;
     const void **x = w->pointers + thread * count;
+    /* in a file, a tensor behind one of an odd number of bytes has no alignment */
+    char values[EXACT_SLICE * sizeof(double)] __attribute__((aligned(MODEL_ALIGNMENT)));
 
     int rc = w->source->fetch(w->source, piece, w->weights.used, count, thread, x, err);
     for (size_t begin = 0, n; rc == 0 && begin < piece->count; begin += n) {
-        char *out = w->computed->bytes + part->at + begin * size;
         n = piece->count - begin < EXACT_SLICE ? piece->count - begin : EXACT_SLICE;
-        rc = exact_slice(&w->exact, 0, piece, x, begin, n, out, err);
+        rc = exact_slice(&w->exact, 0, piece, x, begin, n, values, err);
         if (rc == 0)
-            rc = refuse_nonfinite(w, piece, out, begin, n, err);
+            rc = refuse_nonfinite(w, piece, values, begin, n, err);
+        if (rc == 0)
+            memcpy(w->computed->bytes + part->at + begin * size, values, n * size);
     }
     return rc;
 }
