@@ -124,7 +124,7 @@ const char *error_text(const json_t *message, char ret[ANSWER_ERROR_SIZE],
         at = strlen(ret);
         at += (size_t)snprintf(ret + at, ANSWER_ERROR_SIZE - at, ": ");
     }
-    text_clean(text ? text : "it gave no message", ret + at, ANSWER_ERROR_SIZE - at);
+    text_clean(text && *text ? text : "it gave no message", ret + at, ANSWER_ERROR_SIZE - at);
     return ret;
 }
 

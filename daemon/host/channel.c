@@ -130,7 +130,7 @@ static int parse_line(const char *line, size_t n, json_t **ret, struct sewa_erro
     if (!message && why.code == SEWA_E_NO_MEMORY)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "%s", why.text);
     if (!message)
-        return sewa_fail(err, SEWA_E_EVALUATOR_PROTOCOL, "sent '%s': %.200s", quote(line, n, start),
+        return sewa_fail(err, SEWA_E_EVALUATOR_PROTOCOL, "sent '%s': %s", quote(line, n, start),
                          why.text);
     if (!json_is_object(message))
         return sewa_fail(err, SEWA_E_EVALUATOR_PROTOCOL, "sent '%s', which is no object",

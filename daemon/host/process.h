@@ -36,7 +36,7 @@ int process_start(const struct process_plan *plan, struct process *ret, struct s
 bool process_has_ended(struct process *p);
 
 /* SIGKILL to the whole group, then reap the leader. Afterwards p is empty but for its status.
- * Gives up after two seconds on one that the kernel cannot end (a hung network mount). */
+ * Gives up after ten seconds on one that the kernel cannot end (a hung network mount). */
 void process_kill(struct process *p);
 
 /* "ended with exit status 3", "was killed by SIGSEGV". */

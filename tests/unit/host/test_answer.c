@@ -125,6 +125,7 @@ static void test_error(void **state)
           "ValueError: bad", "a\nb", false },
         { "{\"message\":\"bad\\r\\n\\u001bluck \xc3\xa4\"}", "bad   luck \xc3\xa4", "", false },
         { "{\"kind\":\"mismatch\"}", "mismatch: it gave no message", "", true },
+        { "{\"message\":\"\"}", "it gave no message", "", false },
         { "{\"kind\":7,\"message\":[]}", "it gave no message", "", false },
     };
 
