@@ -396,12 +396,22 @@ void target_ask(struct target *t)
     t->is_asked = true;
 }
 
+/* Names that no look can make anything of: most writers use one until they are done. */
+static bool is_idle_name(const struct target *t, const char *name)
+{
+    if (name[0] == '\0' || strchr(name, '/'))
+        return true;
+    return candidate_is_ignored(name) &&
+           !(t->spec.marker && candidate_is_marker(t->spec.marker, name));
+}
+
 void target_hint(struct target *t, const char *name, struct report_sink *sink)
 {
     struct pass p;
 
-    t->is_hinted = t->is_hinted || !name;
-    if (!name || !t->has_scanned || t->failures > 0)
+    if (!name)
+        t->is_hinted = true;
+    if (!name || !t->has_scanned || t->failures > 0 || is_idle_name(t, name))
         return;
     pass_begin(&p, t, sink);
     if (open_for_work(&p))
