@@ -195,28 +195,29 @@ static void test_many_partitions(void **state)
 
 /* ---- the value ---- */
 
-/* <g_j, x_i - w_j> in long double from the numbers in the files. */
-static long double true_value(const struct fixture *f, size_t i, size_t j, long double *scale)
+/* <g_j, x_i - w_j> for all i in long double, from the numbers in the files, and how large it gets.
+ */
+static void true_values(const struct fixture *f, size_t j, long double sum[K], long double scale[K])
 {
     const struct model *m = resident_model(f->resident);
-    long double sum = 0;
 
-    *scale = 0;
+    memset(sum, 0, K * sizeof *sum);
+    memset(scale, 0, K * sizeof *scale);
     for (size_t n = 0; n < m->count; n++) {
         const struct model_tensor *t = &m->tensors[n];
         size_t spec = spec_of(&f->run, t->name);
         for (int64_t e = 0; t->is_float && e < t->elements; e++) {
-            long double w = 0, g = (long double)f->gradients[j][t->gradient_offset / 4 + e];
-            for (size_t l = 0; l < K; l++)
-                w += (long double)f->alpha[j * K + l] *
-                     (long double)number_at(t->dtype, run_values(&f->run, l, spec), (size_t)e);
-            long double d =
-                (long double)number_at(t->dtype, run_values(&f->run, i, spec), (size_t)e) - w;
-            sum += g * d;
-            *scale += fabsl(g * d);
+            long double x[K], w = 0, g = (long double)f->gradients[j][t->gradient_offset / 4 + e];
+            for (size_t i = 0; i < K; i++) {
+                x[i] = (long double)number_at(t->dtype, run_values(&f->run, i, spec), (size_t)e);
+                w += (long double)f->alpha[j * K + i] * x[i];
+            }
+            for (size_t i = 0; i < K; i++) {
+                sum[i] += g * (x[i] - w);
+                scale[i] += fabsl(g * (x[i] - w));
+            }
         }
     }
-    return sum;
 }
 
 static void check_values(struct fixture *f, long double tolerance)
@@ -227,11 +228,12 @@ static void check_values(struct fixture *f, long double tolerance)
 
     assert_ok(dots(&f->engine, resident_source(f->resident), &r, got, &err), err);
     for (size_t j = 0; j < M; j++) {
+        long double want[K], scale[K];
+        true_values(f, j, want, scale);
         for (size_t i = 0; i < K; i++) {
-            long double scale, want = true_value(f, i, j, &scale);
-            long double off = fabsl((long double)got[j * K + i] - want) / scale;
+            long double off = fabsl((long double)got[j * K + i] - want[i]) / scale[i];
             if (!(off <= tolerance))
-                fail_msg("candidate %zu, average %zu: off by %Lg of %Lg", i, j, off, scale);
+                fail_msg("candidate %zu, average %zu: off by %Lg of %Lg", i, j, off, scale[i]);
         }
     }
 }
