@@ -256,6 +256,7 @@ static void test_bytes(void **state)
     start_well(&long_one);
     for (int i = 0; i < EVALUATOR_LINE_MAX; i++)
         buf_char(&much, ' ');
+    buf_clear(&long_one.channel.out);
     long_one.channel.out = much;
     much = (struct buf){ 0 };
     while (channel_wants_to_write(&long_one.channel))
