@@ -112,10 +112,12 @@ static __attribute__((noreturn)) void child_run(const struct child *c)
 static pid_t spawn(struct child *c)
 {
     sigset_t all;
+    pid_t pid = -1;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &c->mask);
-    pid_t pid = failpoint_errno("host_fork") ? -1 : vfork();
+    if (!failpoint_errno("host_fork"))
+        pid = vfork();
     if (pid == 0)
         child_run(c);
     int saved = errno;

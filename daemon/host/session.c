@@ -93,11 +93,8 @@ int session_await(struct evaluator *e, int64_t timeout_ms, const char *when, jso
         if (is_over) /* and what it had sent before is read */
             return died(e, when, err);
         is_over = e->channel.at_end || process_has_ended(&e->process);
-        rc = session_turn(e,
-                          is_over                  ? 0
-                          : left < SESSION_TICK_MS ? (int)left
-                                                   : SESSION_TICK_MS,
-                          err);
+        int64_t wait_ms = left < SESSION_TICK_MS ? left : SESSION_TICK_MS;
+        rc = session_turn(e, is_over ? 0 : (int)wait_ms, err);
         if (rc < 0)
             return rc;
     }
