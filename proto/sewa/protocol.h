@@ -7,8 +7,6 @@
 
 #define WORKER_PROTOCOL 1 /* raised when an old worker would misunderstand a new sewad */
 
-#define EVALUATOR_PROTOCOL 1
-
 #define WORKER_API_PREFIX "/api/v1/worker"
 
 #define EVALUATOR_PROTOCOL  1 /* raised when an old side would misunderstand a new one */
