@@ -161,16 +161,20 @@ static int compute_part(struct writing *w, const struct part *part, unsigned thr
     return rc;
 }
 
-/* Item 0 writes the window before; the others are the pieces of this one. */
+/* The first two items write and hash the window before; the others are the pieces of this one. */
+enum { ITEM_WRITE, ITEM_HASH, ITEM_PARTS };
+
 static int run_item(struct pool_task *task, size_t item, unsigned thread, struct sewa_error *err)
 {
     struct writing *w = container_of(task, struct writing, task);
+    const struct window *before = w->finished;
 
-    if (item > 0)
-        return compute_part(w, &w->computed->parts[item - 1], thread, err);
-    if (w->finished->used == 0)
-        return 0;
-    return outfile_write(w->output, w->finished->bytes, w->finished->used, err);
+    if (item == ITEM_WRITE)
+        return before->used > 0 ? outfile_write(w->output, before->bytes, before->used, err) : 0;
+    if (item != ITEM_HASH)
+        return compute_part(w, &w->computed->parts[item - ITEM_PARTS], thread, err);
+    outfile_hash(w->output, before->bytes, before->used);
+    return 0;
 }
 
 static int write_windows(struct writing *w, int64_t header_bytes, int64_t total_bytes,
@@ -185,8 +189,8 @@ static int write_windows(struct writing *w, int64_t header_bytes, int64_t total_
         w->computed = &w->windows[round % 2];
         w->finished = &w->windows[(round + 1) % 2];
         has_more = plan_window(w, &position, w->computed);
-        int rc =
-            pool_run(w->engine->pool, &w->task, w->computed->count + 1, w->options->cancel, err);
+        int rc = pool_run(w->engine->pool, &w->task, w->computed->count + ITEM_PARTS,
+                          w->options->cancel, err);
         if (rc < 0)
             return rc;
         written += (int64_t)w->finished->used;
@@ -279,6 +283,8 @@ static int write_file(struct writing *w, struct materialized *ret, struct sewa_e
                         o->mode ? o->mode : 0640, ret->bytes, o->keep_free_bytes, &w->output, err);
     if (rc == 0)
         rc = outfile_write(w->output, header.data, header.len, err);
+    if (rc == 0)
+        outfile_hash(w->output, header.data, header.len);
     if (rc == 0)
         rc = write_windows(w, (int64_t)header.len, ret->bytes, err);
     if (rc == 0)

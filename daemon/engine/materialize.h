@@ -3,8 +3,9 @@
  *
  * Values are those of exact.h, hence those that mix_exact() shows to an evaluator. The tensors
  * stand in the order of the newest ingredient's file. The file is computed, hashed and written in
- * windows: while one thread writes a window, the others compute the next, so memory is two windows
- * whatever the model measures. Needs no evaluator: a source of just the ingredients is enough.
+ * windows: while one thread writes a window and one hashes it, the others compute the next, so
+ * memory is two windows whatever the model measures. Needs no evaluator: a source of just the
+ * ingredients is enough.
  */
 #ifndef ENGINE_MATERIALIZE_H
 #define ENGINE_MATERIALIZE_H

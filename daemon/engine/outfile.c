@@ -119,11 +119,15 @@ int outfile_write(struct outfile *o, const void *data, size_t n, struct sewa_err
     if (write_full(o->fd, data, n) < 0)
         return sewa_fail_errno(err, SEWA_E_IO, "cannot write '%s' at offset %" PRId64, o->shown,
                                o->bytes);
-    sha256_update(o->digest, data, n);
     /* Only a hint, without waiting: errors of writing to disk are what fsync() is for. */
     (void)sync_file_range(o->fd, (off_t)o->bytes, (off_t)n, SYNC_FILE_RANGE_WRITE);
     o->bytes += (int64_t)n;
     return 0;
+}
+
+void outfile_hash(struct outfile *o, const void *data, size_t n)
+{
+    sha256_update(o->digest, data, n);
 }
 
 int outfile_publish(struct outfile *o, uint8_t ret_sha256[SHA256_SIZE], struct sewa_error *err)

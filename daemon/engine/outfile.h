@@ -1,7 +1,7 @@
 /*
  * outfile - a file that is hashed while it is written and gets its name only when all of it is on
  * disk: temporary name in the same directory, write, fsync, rename, fsync of the directory.
- * Whatever fails, nothing is left behind. Thread: one at a time; blocks.
+ * Whatever fails, nothing is left behind. Thread: one at a time but for outfile_hash(); blocks.
  */
 #ifndef ENGINE_OUTFILE_H
 #define ENGINE_OUTFILE_H
@@ -27,8 +27,14 @@ int outfile_create(const char *directory, const char *name, unsigned mode, int64
 int outfile_write(struct outfile *o, const void *data, size_t n, struct sewa_error *err);
 
 /*
- * Make it durable under its name, replacing what was there. The digest is that of all bytes. On
- * failure neither the temporary nor the final name is there.
+ * Hash what is or will be appended: the same bytes in the same order. Apart from writing, because
+ * both take about as long and two threads may do one each at the same time.
+ */
+void outfile_hash(struct outfile *o, const void *data, size_t n);
+
+/*
+ * Make it durable under its name, replacing what was there. The digest is that of the bytes hashed.
+ * On failure neither the temporary nor the final name is there.
  */
 int outfile_publish(struct outfile *o, uint8_t ret_sha256[SHA256_SIZE], struct sewa_error *err);
 

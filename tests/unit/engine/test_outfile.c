@@ -65,6 +65,8 @@ static int write_two_parts(const char *directory, uint8_t sha256[SHA256_SIZE],
     if (rc == 0)
         rc = outfile_write(o, "disk", 4, err);
     if (rc == 0)
+        outfile_hash(o, "hello disk", 10);
+    if (rc == 0)
         rc = outfile_publish(o, sha256, err);
     return rc;
 }
