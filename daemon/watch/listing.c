@@ -17,7 +17,7 @@
 #include "watch/candidate.h"
 #include "watch/target_body.h"
 
-enum { FORGET_AFTER_SCANS = 100 };
+enum { FORGET_AFTER_SCANS = 100, SIGHTS_KEPT = 4096 };
 
 /* A name that needs more than being seen. */
 struct sight {
@@ -35,7 +35,6 @@ struct listing {
     size_t sight_count; /* in target's sights */
     size_t present;     /* known files that are there with their size */
     size_t entries;
-    bool is_partial; /* readdir() failed half-way, or we were stopped */
 };
 
 int listing_stat(int fd, const char *name, int flags, struct look *ret, unsigned *ret_mode,
@@ -48,7 +47,7 @@ int listing_stat(int fd, const char *name, int flags, struct look *ret, unsigned
     if (statx(fd, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, mask, &st) < 0)
         return -1;
     ret->size = (int64_t)st.stx_size;
-    ret->mtime_ns = (int64_t)st.stx_mtime.tv_sec * 1000000000 + st.stx_mtime.tv_nsec;
+    ret->mtime_ns = look_time_ns(st.stx_mtime.tv_sec, st.stx_mtime.tv_nsec);
     ret->inode = st.stx_ino;
     *ret_mode = st.stx_mode;
     *ret_links = st.stx_nlink;
@@ -292,13 +291,19 @@ static void act_on_missing(struct pass *p)
     }
 }
 
+/* The room stays for the next scan, unless this one had uncommonly much to see. */
 static void forget_sights(struct listing *l)
 {
-    struct sight *s = l->p->t->sights;
+    struct target *t = l->p->t;
 
     for (size_t i = 0; i < l->sight_count; i++)
-        if (!s[i].file)
-            free(s[i].name);
+        if (!t->sights[i].file)
+            free(t->sights[i].name);
+    if (t->sight_room > SIGHTS_KEPT) {
+        free(t->sights);
+        t->sights = NULL;
+        t->sight_room = 0;
+    }
     l->sight_count = 0;
 }
 

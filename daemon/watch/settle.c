@@ -3,6 +3,16 @@
  */
 #include "watch/settle.h"
 
+int64_t look_time_ns(int64_t seconds, uint32_t nanoseconds)
+{
+    int64_t ns;
+
+    if (__builtin_mul_overflow(seconds, (int64_t)1000000000, &ns) ||
+        __builtin_add_overflow(ns, (int64_t)nanoseconds, &ns))
+        return seconds < 0 ? INT64_MIN : INT64_MAX;
+    return ns;
+}
+
 enum settle_answer settle_look(struct settle *s, const struct look *look, int64_t before_ms,
                                int64_t after_ms, int64_t settle_ms)
 {

@@ -26,6 +26,12 @@ static inline bool look_is_same(const struct look *a, const struct look *b)
     return a->size == b->size && a->mtime_ns == b->mtime_ns;
 }
 
+/*
+ * Seconds and nanoseconds of a time of modification as one number. A damaged inode can hold any
+ * time: what lies outside of 1677 to 2262 becomes the nearest end.
+ */
+int64_t look_time_ns(int64_t seconds, uint32_t nanoseconds);
+
 /* Zero is "no look yet". */
 struct settle {
     struct look look;

@@ -79,6 +79,17 @@ static void test_clock_skew_does_not_matter(void **state)
     RUN(past, 5000);
 }
 
+static void test_times(void **state)
+{
+    (void)state;
+    assert_int_equal(look_time_ns(1, 5), 1000000005);
+    assert_int_equal(look_time_ns(-1, 5), -999999995);
+    assert_int_equal(look_time_ns(9223372036, 854775807), INT64_MAX);
+    assert_int_equal(look_time_ns(9223372036, 854775808), INT64_MAX);
+    assert_int_equal(look_time_ns(INT64_MAX, 0), INT64_MAX);
+    assert_int_equal(look_time_ns(INT64_MIN, 999999999), INT64_MIN);
+}
+
 /* A look that hangs for a minute says nothing about that minute. */
 static void test_a_look_takes_time(void **state)
 {
@@ -97,6 +108,7 @@ int main(void)
         cmocka_unit_test(test_two_looks),
         cmocka_unit_test(test_clock_skew_does_not_matter),
         cmocka_unit_test(test_a_look_takes_time),
+        cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
