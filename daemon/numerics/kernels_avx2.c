@@ -12,15 +12,15 @@
  */
 #include "numerics/kernels.h"
 
+#if defined(__x86_64__)
+
 #include <immintrin.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "numerics/kernels_variants.h"
-
-#if defined(__x86_64__)
 
 #define INLINE static inline __attribute__((always_inline))
 
