@@ -136,7 +136,8 @@ static int open_other(struct pool_task *task, size_t item, unsigned thread, stru
     (void)thread;
     int rc = candidate_open(entry->candidate, &entry->fd, &l, err);
     if (rc == 0)
-        rc = layout_compare(body->first, body->names[0], l, body->names[item + 1], err);
+        rc = layout_compare(body->first, body->roster.entries[0].candidate->id, l,
+                            entry->candidate->id, err);
     if (rc == 0)
         rc = place_entry(body, item + 1, l, err);
     return rc;

@@ -243,6 +243,53 @@ static void test_the_definition_matters(void **state)
     assert_true(differ > 100);
 }
 
+/* More ingredients than kernels take at once. */
+static void test_two_hundred_ingredients(void **state)
+{
+    enum { MANY = 200, N = 3001 };
+    static const struct spec specs[] = { { "w", DTYPE_F32, 1, { N } } };
+    static double alpha[2 * MANY]; /* equal, and rising */
+    AUTO(run_clear) struct run r;
+    float *banks[2] = { aligned_alloc(64, 16384), aligned_alloc(64, 16384) };
+    struct mix_request request = { .count = 2, .alpha = alpha, .banks = (void *const *)banks };
+    struct exact_options o = { 0 };
+
+    (void)state;
+    assert_true(banks[0] && banks[1]);
+    run_init(&r, specs, 1, MANY, 77);
+    for (size_t i = 0; i < MANY; i++) {
+        alpha[i] = 1.0 / MANY;
+        alpha[MANY + i] = 2.0 * (double)(i + 1) / (MANY * (MANY + 1.0));
+    }
+    for (size_t table = 0; kernels_at(table); table++) {
+        AUTO(engine_clear) struct engine e = engine_with(2, table);
+        AUTOPTR(resident_close) struct resident *resident = resident_of(&e, &r);
+        struct sewa_error err = { 0 };
+        assert_true(resident_model(resident)->bank_bytes <= 16384);
+        assert_ok(mix_exact(&e, resident_source(resident), &request, &o, &err), err);
+        for (size_t n = 0; n < N; n++) {
+            double sum = 0, weighted = 0;
+            for (size_t i = 0; i < MANY; i++) {
+                double x = number_at(DTYPE_F32, run_values(&r, i, 0), n);
+                volatile double product = alpha[MANY + i] * x;
+                sum += x;
+                weighted += product;
+            }
+            assert_true(banks[0][n] == (float)(sum / MANY));
+            assert_true(banks[1][n] == (float)weighted);
+        }
+        assert_ok(mix(&e, resident_source(resident), &request, &err), err);
+        for (size_t n = 0; n < N; n++) {
+            float sum = -0.0f;
+            for (size_t i = 0; i < MANY; i++)
+                sum = fmaf((float)alpha[MANY + i], ((float *)run_values(&r, i, 0))[n], sum);
+            assert_true(banks[1][n] == sum);
+        }
+    }
+    free(banks[0]);
+    free(banks[1]);
+}
+
 /* ---- zeros, infinities, one ingredient ---- */
 
 static const struct spec few[] = { { "x", DTYPE_F32, 1, { 4 } }, { "h", DTYPE_F16, 1, { 2 } } };
@@ -497,6 +544,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mix, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mix_exact, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_definition_matters, setup, teardown),
+        cmocka_unit_test(test_two_hundred_ingredients),
         cmocka_unit_test(test_one_ingredient_gives_itself),
         cmocka_unit_test(test_without_a_coefficient_an_infinity_is_nothing),
         cmocka_unit_test(test_replaced_tensors),
