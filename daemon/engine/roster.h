@@ -35,7 +35,8 @@ struct roster {
 /*
  * candidates: oldest first, borrowed until roster_close(). As candidate_open(), and SEWA_E_MISMATCH
  * when one has other tensors than the first, SEWA_E_UNSUPPORTED when there is no average of them,
- * SEWA_E_NO_CANDIDATES, SEWA_E_CANCELLED.
+ * SEWA_E_NO_CANDIDATES, SEWA_E_CANCELLED. Holds one descriptor for each candidate until
+ * roster_close_files().
  */
 int roster_open(const struct engine *e, const struct candidate *candidates, size_t count,
                 const atomic_bool *cancel, struct roster **ret, struct sewa_error *err);
