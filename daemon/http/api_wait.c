@@ -80,7 +80,7 @@ static void reply_job(struct api *a, struct request *rq, const struct job_row *r
         reply_error(rq, &err);
         return;
     }
-    if (rq->held) { /* it is sent a little later: the cache may have dropped it by then */
+    if (rq->suspended) { /* it is sent a little later: the cache may have dropped it by then */
         reply_response(rq, 200, r);
         return;
     }

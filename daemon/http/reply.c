@@ -42,7 +42,7 @@ void reply_response(struct request *rq, unsigned status, struct MHD_Response *re
     }
     rq->reply = response;
     rq->status = status;
-    if (rq->held)
+    if (rq->suspended)
         server_resume(rq);
 }
 

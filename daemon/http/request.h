@@ -60,7 +60,8 @@ struct request {
     } headers[REQUEST_REPLY_HEADERS_MAX];
     int header_count;
 
-    bool held;
+    bool held;      /* the handler has said that the answer comes later */
+    bool suspended; /* the library waits for it */
     bool waited; /* it was held until something happened elsewhere */
     void (*on_drain)(struct request *);
     void (*on_end)(struct request *); /* after the reply was sent or the client left; frees user */

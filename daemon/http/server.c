@@ -108,24 +108,31 @@ static void rearm(struct listener *l)
 
 void server_wake(struct listener *l)
 {
-    rearm(l); /* not pump(): this may be called from within a callback of the library */
+    /* the library's timeout does not count what is being resumed; and not pump() at once, because
+     * this may be called from within a callback of the library */
+    if (!uv_is_closing((uv_handle_t *)&l->timer))
+        uv_timer_start(&l->timer, on_timer, 0, 0);
 }
 
 void server_resume(struct request *rq)
 {
     struct listener *l = rq->listener;
 
-    rq->held = false;
+    rq->suspended = false;
     l->server->held_count--;
     MHD_resume_connection(rq->connection);
     server_wake(l);
 }
 
+/* Only a request that is still without an answer when its handler returns is suspended. */
 void request_hold(struct request *rq)
 {
-    if (rq->held)
-        return;
     rq->held = true;
+}
+
+static void suspend(struct request *rq)
+{
+    rq->suspended = true;
     rq->listener->server->held_count++;
     MHD_suspend_connection(rq->connection);
 }
@@ -281,7 +288,10 @@ static enum MHD_Result on_complete(struct request *rq)
         if (!rq->reply && !rq->held)
             reply_fail(rq, SEWA_E_INTERNAL, "the handler gave no answer");
     }
-    return rq->reply ? queue_reply(rq) : MHD_YES;
+    if (rq->reply)
+        return queue_reply(rq);
+    suspend(rq);
+    return MHD_YES;
 }
 
 static enum MHD_Result on_access(void *cls, struct MHD_Connection *con, const char *url,
@@ -384,7 +394,7 @@ static bool is_late(const struct connection *c, int64_t now_ms)
         return now_ms - c->idle_since_ms > (c->had_request ? NEXT_REQUEST_MS : FIRST_REQUEST_MS);
     if (rq->headers_done_ms == 0)
         return now_ms - rq->started_ms > HEADERS_MS;
-    if (rq->body_done || rq->reply || rq->held)
+    if (rq->body_done)
         return false;
     return now_ms - rq->headers_done_ms >
            BODY_GRACE_MS + rq->body_seen * 1000 / BODY_BYTES_PER_SECOND;
@@ -611,7 +621,7 @@ void server_drain(struct server *s)
     s->draining = true;
     list_for_each_safe(node, &s->requests) {
         struct request *rq = list_entry(node, struct request, link);
-        if (rq->held && rq->on_drain)
+        if (rq->suspended && rq->on_drain)
             rq->on_drain(rq);
     }
 }
@@ -652,7 +662,7 @@ static void answer_held(struct server *s)
 {
     list_for_each_safe(node, &s->requests) {
         struct request *rq = list_entry(node, struct request, link);
-        if (rq->held)
+        if (rq->suspended)
             reply_fail(rq, SEWA_E_UNAVAILABLE, "the service is stopping");
     }
 }

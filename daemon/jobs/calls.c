@@ -345,6 +345,7 @@ static void prepare_result(struct worker *w, const json_t *message, const json_t
     }
     w->prepared = true;
     job->deaths = 0;
+    runner_count_read(job->runner, json_integer_value(json_object_get(message, "bytes_read")));
     if (runner_stage(job->runner) != RUNNER_PREPARE)
         return; /* another worker was first */
     if (runner_prepared(job->runner, json_object_get(message, "traits"), &err) < 0)

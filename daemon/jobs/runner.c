@@ -186,6 +186,11 @@ int runner_prepared(struct runner *r, const json_t *traits, struct sewa_error *e
     return rc < 0 ? rc : 0;
 }
 
+void runner_count_read(struct runner *r, int64_t bytes)
+{
+    r->cost.bytes_read += bytes > 0 ? bytes : 0;
+}
+
 /* ---- batches ---- */
 
 static int open_tasks(struct runner *r, size_t count, struct sewa_error *err)

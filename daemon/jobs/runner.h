@@ -46,6 +46,9 @@ enum runner_stage runner_stage(const struct runner *r);
  */
 int runner_prepared(struct runner *r, const json_t *traits, struct sewa_error *err);
 
+/* Bytes of checkpoints that a worker has read while it prepared. */
+void runner_count_read(struct runner *r, int64_t bytes);
+
 /* The tasks of the current batch: numbers base .. base + count - 1. */
 int64_t runner_task_base(const struct runner *r);
 size_t runner_task_count(const struct runner *r);

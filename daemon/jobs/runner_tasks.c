@@ -245,6 +245,6 @@ int runner_accept(struct runner *r, size_t i, const json_t *result, struct sewa_
     if (rc < 0)
         return rc;
     r->task_done[i] = true;
-    r->cost.bytes_read += json_integer_value(json_object_get(result, "bytes_read"));
+    runner_count_read(r, json_integer_value(json_object_get(result, "bytes_read")));
     return 0;
 }

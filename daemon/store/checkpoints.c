@@ -239,7 +239,7 @@ int checkpoint_former(struct db *db, const struct checkpoint_row *like, struct c
     stmt_bind_i64(q, ":step_order", like->has_step ? like->step : -1);
     stmt_bind_i64(q, ":size", like->size);
     stmt_bind_i64(q, ":mtime_ns", like->mtime_ns);
-    stmt_bind_blob(q, ":header_digest", like->header_digest, 32);
+    stmt_bind_blob(q, ":header_digest", like->has_header_digest ? like->header_digest : NULL, 32);
     return read_one(q, ret, err);
 }
 

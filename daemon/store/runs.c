@@ -103,7 +103,7 @@ static int insert(struct db *db, struct run_row *row, struct sewa_error *err)
     bind_row(q, row);
     stmt_bind_text(q, ":uid", row->uid);
     stmt_bind_text(q, ":name", row->name);
-    stmt_bind_text(q, ":labels", row->labels ? row->labels : "{}");
+    stmt_bind_text(q, ":labels", row->labels && *row->labels ? row->labels : "{}");
     int rc = stmt_run(q, err);
     if (rc == 0)
         row->id = db_last_id(db);

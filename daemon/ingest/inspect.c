@@ -1,0 +1,128 @@
+/*
+ * inspect - the rules that ingest adds to watching: which names, and what is a whole checkpoint.
+ */
+#include "ingest/inspect.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/path.h"
+#include "base/pattern.h"
+#include "formats/checkpoint.h"
+
+enum { METADATA_MAX = 64 * 1024 };
+
+/* Our own averages carry these names: one that somebody has copied here is no training checkpoint.
+ */
+static const char own_mark[] = "sewa.method";
+
+static bool wants(const struct target_spec *spec, const char *name)
+{
+    int64_t step[2];
+
+    if (spec->pattern && *spec->pattern)
+        return pattern_match(spec->pattern, name, step) != PATTERN_NO_MATCH;
+    return checkpoint_format_for(name) != NULL;
+}
+
+static void finding_free(struct inspection *base)
+{
+    struct finding *f = finding_of(base);
+
+    layout_row_clear(&f->layout);
+    free(f->metadata);
+    free(f->format);
+    free(f);
+}
+
+static int no_memory(struct sewa_error *err)
+{
+    return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to look into a file");
+}
+
+/* A header may hold megabytes of text; the index keeps what people look at. */
+static char *metadata_text(const struct layout *l)
+{
+    AUTOJSON json_t *o = json_object();
+    size_t bytes = 0;
+
+    for (size_t i = 0; o && i < l->metadata_count; i++) {
+        bytes += strlen(l->metadata[i].key) + strlen(l->metadata[i].value);
+        if (bytes > METADATA_MAX)
+            break;
+        if (json_put(o, l->metadata[i].key, json_string(l->metadata[i].value)) < 0)
+            return NULL;
+    }
+    return o ? json_canonical(o) : NULL;
+}
+
+static void note_carried(const struct layout *l, struct layout_row *row)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (dtype_kind(l->tensors[i].dtype) == DTYPE_CARRIED) {
+            snprintf(row->carried, sizeof row->carried, "tensor '%.100s' of type %s",
+                     l->tensors[i].name, dtype_name(l->tensors[i].dtype));
+            return;
+        }
+}
+
+static int fill(struct finding *f, const struct layout *l, struct sewa_error *err)
+{
+    AUTO(buf_clear) struct buf table = { 0 };
+    int rc = layout_encode(l, &table, err);
+
+    if (rc == 0)
+        rc = layout_signature(l, f->layout.signature, err);
+    if (rc < 0)
+        return rc;
+    f->format = strdup(l->format);
+    f->base.has_digest = true;
+    memcpy(f->base.header_digest, l->header_digest, 32);
+    f->layout.tensor_count = (int64_t)l->count;
+    f->layout.data_bytes = layout_data_bytes(l);
+    f->layout.float_elements = layout_float_elements(l);
+    note_carried(l, &f->layout);
+    f->layout.tensors_bytes = table.len;
+    f->layout.tensors = buf_take(&table);
+    f->metadata = metadata_text(l);
+    return f->layout.tensors && f->metadata && f->format ? 0 : no_memory(err);
+}
+
+static int refuse_own_output(const struct layout *l, struct sewa_error *err)
+{
+    for (size_t i = 0; i < l->metadata_count; i++)
+        if (strcmp(l->metadata[i].key, own_mark) == 0)
+            return sewa_fail(err, SEWA_E_UNSUPPORTED,
+                             "this is an average that sewad has made, not a training checkpoint");
+    return 0;
+}
+
+static int inspect(const struct target_spec *spec, const char *name, int fd,
+                   const struct look *look, struct inspection **ret, struct sewa_error *err)
+{
+    AUTOFREE char *shown = path_to_text(name);
+    AUTOPTR(layout_free) struct layout *l = NULL;
+
+    (void)spec;
+    if (!shown)
+        return no_memory(err);
+    int rc = checkpoint_read(fd, shown, look->size, &l, err);
+    if (rc == 0)
+        rc = refuse_own_output(l, err);
+    if (rc < 0)
+        return rc;
+    struct finding *f = calloc(1, sizeof *f);
+    if (!f)
+        return no_memory(err);
+    f->base.free = finding_free;
+    rc = fill(f, l, err);
+    if (rc < 0) {
+        finding_free(&f->base);
+        return rc;
+    }
+    *ret = &f->base;
+    return 0;
+}
+
+const struct target_rules inspect_rules = { .wants = wants, .inspect = inspect };
