@@ -45,7 +45,8 @@ SELECT id, uid, run_id, file, step, step_reason, state, reason_code, reason, evi
        completed_ms, updated_ms
 FROM checkpoints
 WHERE run_id = :run_id AND state = 'gone' AND step_order = :step_order AND file = :file
-  AND size = :size AND mtime_ns = :mtime_ns AND header_digest = :header_digest
+  AND size = :size AND mtime_ns = :mtime_ns AND header_digest IS NOT NULL
+  AND (:header_digest IS NULL OR header_digest = :header_digest)
 ORDER BY id DESC LIMIT 1;
 -- name: checkpoint_known
 SELECT id, uid, run_id, file, step, step_reason, state, reason_code, reason, evidence, format, size,
