@@ -24,6 +24,7 @@
 #include "base/parse.h"
 #include "http/observe.h"
 #include "http/reply.h"
+#include "metrics/metrics.h"
 
 enum {
     CONNECTION_MEMORY = 32 * 1024, /* measured: more is slower for small requests */
@@ -367,6 +368,7 @@ static void on_connection(void *cls, struct MHD_Connection *con, void **context,
         if (c) {
             list_remove(&c->link);
             l->server->connection_count--;
+            metric_move(METRIC_HTTP_CONNECTIONS, -1);
         }
         free(c);
         *context = NULL;
@@ -383,6 +385,7 @@ static void on_connection(void *cls, struct MHD_Connection *con, void **context,
     c->idle_since_ms = clock_monotonic_ms();
     list_append(&l->server->connections, &c->link);
     l->server->connection_count++;
+    metric_move(METRIC_HTTP_CONNECTIONS, 1);
     *context = c;
 }
 

@@ -11,6 +11,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "metrics/metrics.h"
 #include "sewa/protocol.h"
 
 static void reply_error(struct jobs_call *c, const struct sewa_error *err)
@@ -354,6 +355,13 @@ static void prepare_result(struct worker *w, const json_t *message, const json_t
         job_go_on(job);
 }
 
+static void count_cost(const struct runner_cost *before, const struct runner_cost *after)
+{
+    metric_add(METRIC_EVALUATIONS, (uint64_t)(after->evaluations - before->evaluations));
+    metric_add_seconds(METRIC_EVALUATOR, after->evaluator_seconds - before->evaluator_seconds);
+    metric_add(METRIC_WORKER_READ, (uint64_t)(after->bytes_read - before->bytes_read));
+}
+
 static int task_result(struct worker *w, int i, const json_t *result, const json_t *failure,
                        struct sewa_error *err)
 {
@@ -365,7 +373,9 @@ static int task_result(struct worker *w, int i, const json_t *result, const json
         task_failed(w, i, &why);
         return 0;
     }
+    struct runner_cost before = *runner_cost(job->runner);
     int rc = runner_accept(job->runner, (size_t)i, result, err);
+    count_cost(&before, runner_cost(job->runner));
     if (rc < 0) {
         task_failed(w, i, err);
         return rc;

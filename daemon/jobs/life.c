@@ -9,6 +9,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "metrics/metrics.h"
 
 static void set_state(struct job *job, enum job_state to)
 {
@@ -60,6 +61,7 @@ void job_fail(struct job *job, const struct sewa_error *err)
         return;
     set_state(job, JOB_FAILED);
     job->finished = true;
+    metric_add_at(METRIC_JOBS_FINISHED, METRIC_OUTCOME_FAILED, 0, 1);
     snprintf(job->reason_code, sizeof job->reason_code, "%s", sewa_code_info(err->code)->slug);
     snprintf(job->reason, sizeof job->reason, "%s", err->text);
     log_info("job %s: failed: %s", job->uid, job->reason);
@@ -74,6 +76,7 @@ static void finish_cancel(struct job *job)
         return;
     set_state(job, JOB_CANCELLED);
     job->finished = true;
+    metric_add_at(METRIC_JOBS_FINISHED, METRIC_OUTCOME_CANCELLED, 0, 1);
     log_info("job %s: cancelled", job->uid);
     publish_clean(job->jobs, job->uid, true);
     job_write_last(job);
@@ -92,6 +95,7 @@ int jobs_cancel(struct jobs *j, const char *uid, struct sewa_error *err)
     if (job->state == JOB_QUEUED) {
         set_state(job, JOB_CANCELLED);
         job->finished = true;
+        metric_add_at(METRIC_JOBS_FINISHED, METRIC_OUTCOME_CANCELLED, 0, 1);
         log_info("job %s: cancelled while it was queued", job->uid);
         job_write_last(job);
         return 0;
@@ -319,6 +323,7 @@ void job_succeed(struct job *job)
     }
     set_state(job, JOB_SUCCEEDED);
     job->finished = true;
+    metric_add_at(METRIC_JOBS_FINISHED, METRIC_OUTCOME_SUCCEEDED, 0, 1);
     write_state(w, job);
     const char *verdict = json_string_value(json_object_get(result, "verdict_detail"));
     log_info("job %s: succeeded in %.1f s%s%s", job->uid, seconds, verdict ? ": " : "",

@@ -186,6 +186,11 @@ int runner_prepared(struct runner *r, const json_t *traits, struct sewa_error *e
     return rc < 0 ? rc : 0;
 }
 
+const struct runner_cost *runner_cost(const struct runner *r)
+{
+    return &r->cost;
+}
+
 void runner_count_read(struct runner *r, int64_t bytes)
 {
     r->cost.bytes_read += bytes > 0 ? bytes : 0;

@@ -83,6 +83,8 @@ struct runner_cost {
     int64_t bytes_read;
 };
 
+const struct runner_cost *runner_cost(const struct runner *r);
+
 /* ---- once the method has chosen ---- */
 
 /* "result" of the job in the API. Seconds is the wall time so far. */

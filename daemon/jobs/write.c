@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "metrics/metrics.h"
 #include "store/checkpoints.h"
 #include "store/service.h"
 
@@ -155,6 +156,7 @@ int write_runner(struct job_write *w, struct job *job)
         memcpy(w->probabilities, w->trace.probabilities, bytes);
         w->trace.probabilities = w->probabilities;
         w->has_trace = true;
+        metric_add(METRIC_ITERATIONS, 1);
     }
     return w->runner ? 0 : -1;
 }

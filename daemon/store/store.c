@@ -13,6 +13,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "metrics/metrics.h"
 #include "store/migrate.h"
 
 enum { GROUP_MAX = 256 };
@@ -99,8 +100,13 @@ static void run_group(struct store *s, struct store_op *group)
         }
     }
     failpoint("store_before_commit");
+    double since = clock_monotonic_s();
     if (rc == 0)
         rc = db_commit(s->writer, &err);
+    if (rc == 0) {
+        metric_add(METRIC_STORE_COMMITS, 1);
+        metric_observe(METRIC_STORE_COMMIT, clock_monotonic_s() - since);
+    }
     failpoint("store_after_commit");
     if (rc < 0) {
         db_rollback(s->writer);
@@ -108,6 +114,7 @@ static void run_group(struct store *s, struct store_op *group)
     }
     while (group) {
         struct store_op *next = group->next;
+        metric_move(METRIC_STORE_QUEUE, -1);
         group->post.deliver = deliver;
         mailbox_post(&s->mailbox, &group->post);
         group = next;
@@ -180,6 +187,7 @@ void store_submit(struct store *s, struct store_op *op)
 {
     op->store = s;
     op->next = NULL;
+    metric_move(METRIC_STORE_QUEUE, 1);
     pthread_mutex_lock(&s->lock);
     *s->last = op;
     s->last = &op->next;
