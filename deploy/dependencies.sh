@@ -1,0 +1,48 @@
+#!/bin/sh
+# dependencies - install the Debian packages that sewa needs.
+#
+#   deploy/dependencies.sh          what building and running needs
+#   deploy/dependencies.sh --test   also what the tests need
+#
+# Does nothing, and needs no rights, when all of them are there. Otherwise as root or through sudo.
+set -eu
+
+build="gcc libc6-dev cmake ninja-build pkg-config
+libmicrohttpd-dev libjansson-dev libuv1-dev libsqlite3-dev libconfuse-dev libcurl4-openssl-dev
+libssl-dev libopenblas-pthread-dev"
+tools="curl ca-certificates jq procps"
+test="libcmocka-dev clang clang-format libclang-rt-14-dev python3 python3-numpy qemu-user binutils"
+
+wanted="$build $tools"
+case "${1:-}" in
+'') ;;
+--test) wanted="$wanted $test" ;;
+*)
+    echo "usage: deploy/dependencies.sh [--test]" >&2
+    exit 2
+    ;;
+esac
+
+missing=
+for package in $wanted; do
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$state" = installed ] || missing="$missing $package"
+done
+if [ -z "$missing" ]; then
+    echo "dependencies: all packages are there"
+    exit 0
+fi
+
+as_root=
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || {
+        echo "dependencies: these packages are missing, and installing them needs root:$missing" >&2
+        exit 1
+    }
+    as_root=sudo
+fi
+echo "dependencies: installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get -q update
+# shellcheck disable=SC2086 # a list of words
+$as_root apt-get -q -y install --no-install-recommends $missing

@@ -1,0 +1,71 @@
+#!/bin/sh
+# lint - rules of the house that a machine can check. Run by ctest; needs nothing built.
+#
+#   tests/lint/lint.sh [CHECK]     layers, format, sizes, words, sql or all
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+bad=0
+
+c_files() { find daemon client proto tests -name '*.[ch]' -print; }
+
+complain() { # text on stdin
+    lines=$(cat)
+    if [ -n "$lines" ]; then
+        printf '%s:\n%s\n' "$1" "$lines"
+        bad=1
+    fi
+}
+
+layers() {
+    find daemon -name '*.[ch]' ! -path 'daemon/tools/*' -print >/tmp/lint.$$
+    find client/evaluator/mlp -name '*.[ch]' -print >>/tmp/lint.$$
+    # shellcheck disable=SC2046 # names without spaces
+    awk -f tests/lint/layers.awk daemon/LAYERS $(sort /tmp/lint.$$) | complain "includes against daemon/LAYERS"
+    rm -f /tmp/lint.$$
+    # the client and what is installed must not know the daemon
+    find client \( -path client/evaluator/mlp \) -prune -o -name '*.[ch]' -print |
+        xargs grep -nE '^#include "(base|store|jobs|http|engine|formats)/' | complain "client/ includes daemon/"
+}
+
+format() {
+    formatter=$(command -v clang-format || command -v clang-format-14 || true)
+    if [ -z "$formatter" ]; then
+        echo "clang-format is not installed: the layout of the code is not checked"
+        exit 77
+    fi
+    c_files | xargs "$formatter" --dry-run 2>&1 | grep -c 'warning' | grep -v '^0$' |
+        complain "lines that clang-format would change (clang-format -i)"
+}
+
+sizes() {
+    c_files | xargs wc -l | awk '$2 != "total" && $1 > 800 { print }' | complain "files over 800 lines"
+    find daemon client tests -name '*.py' -o -name '*.sh' | xargs wc -l |
+        awk '$2 != "total" && $1 > 800 { print }' | complain "scripts over 800 lines"
+    git ls-files -z 2>/dev/null | xargs -0 -r du -k 2>/dev/null | awk '$1 > 1024 { print }' |
+        complain "tracked files over 1 MiB"
+}
+
+words() {
+    # a file says what room it is in its first lines
+    for f in $(c_files); do
+        head -n 3 "$f" | grep -qE '(/\*|^ \*) ?[a-z_0-9.-]+ - ' || echo "$f"
+    done | complain "files that do not begin with '<name> - <what it is>'"
+    promise='TO''DO|FIX''ME|X''XX|HA''CK|not impl''emented|st''ub'
+    grep -rnIwE "$promise" daemon client proto sql deploy systemd tests \
+        --include='*.c' --include='*.h' --include='*.py' --include='*.sh' --include='*.sql' |
+        complain "words that promise something unfinished"
+    grep -rnE '\bstrcpy\(|\bsprintf\(|\bgets\(|\bstrcat\(' daemon client proto --include='*.[ch]' |
+        complain "unbounded string functions"
+}
+
+sql() {
+    grep -rnE '"(SELECT|INSERT|UPDATE|DELETE|CREATE) ' daemon --include='*.[ch]' |
+        complain "SQL text in C (it belongs into sql/)"
+}
+
+case ${1:-all} in
+layers | format | sizes | words | sql) "$1" ;;
+all) layers; sizes; words; sql; format ;;
+*) sed -n '2,5p' "$0" >&2; exit 2 ;;
+esac
+exit $bad
