@@ -3,6 +3,7 @@
 #
 #   deploy/dependencies.sh          what building and running needs
 #   deploy/dependencies.sh --test   also what the tests need
+#   deploy/dependencies.sh --bench  also what the benchmarks need
 #
 # Does nothing, and needs no rights, when all of them are there. Otherwise as root or through sudo.
 set -eu
@@ -17,8 +18,9 @@ wanted="$build $tools"
 case "${1:-}" in
 '') ;;
 --test) wanted="$wanted $test" ;;
+--bench) wanted="$wanted $test wrk" ;;
 *)
-    echo "usage: deploy/dependencies.sh [--test]" >&2
+    echo "usage: deploy/dependencies.sh [--test | --bench]" >&2
     exit 2
     ;;
 esac
