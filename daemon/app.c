@@ -48,6 +48,7 @@ static const char default_config[] = "/etc/sewad/sewad.conf";
 struct app {
     struct app_options o;
     struct config *config;
+    struct config *first; /* what the rooms were started with and still point into, after a reload */
     char *artifact_directory;
     char *worker_socket;
     char *worker_program;
@@ -400,13 +401,17 @@ static void reload(struct app *a)
     a->evaluators = evaluators;
     struct config *old = a->config;
     a->config = TAKE(fresh);
-    api_set_roots(a->api, roots);
+    api_configure(a->api, roots, a->config->settle_seconds * 1000);
+    ingest_set_interval(a->ingest, a->config->scan_interval_seconds * 1000);
     free(a->allowed_roots);
     a->allowed_roots = roots;
     log_set_level((enum log_level)a->config->log_level);
     if (configure_ingest(a, &err) < 0)
         log_error("sewad: %s", err.text);
-    config_free(old);
+    if (a->first)
+        config_free(old);
+    else
+        a->first = old;
     log_info("sewad: read the configuration again: %zu runs, %zu roots, %zu evaluators",
              a->config->run_count, a->config->root_count, a->config->evaluator_count);
     notify_service("READY=1");
@@ -512,6 +517,7 @@ static void release(struct app *a)
     free(a->worker_program);
     free(a->allowed_roots);
     free(a->devices);
+    config_free(a->first);
     config_free(a->config);
 }
 

@@ -49,9 +49,10 @@ void api_drain(struct api *a)
     followers_tick(a); /* ends them: none may be suspended when the server stops */
 }
 
-void api_set_roots(struct api *a, const char *const *allowed_roots)
+void api_configure(struct api *a, const char *const *allowed_roots, int64_t settle_ms)
 {
     a->o.allowed_roots = allowed_roots;
+    a->o.settle_ms = settle_ms;
 }
 
 static void on_tick_closed(uv_handle_t *h)

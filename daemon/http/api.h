@@ -35,6 +35,6 @@ void api_close(struct api *a);
 void api_drain(struct api *a);
 
 /* The configuration was read again. */
-void api_set_roots(struct api *a, const char *const *allowed_roots);
+void api_configure(struct api *a, const char *const *allowed_roots, int64_t settle_ms);
 
 #endif

@@ -249,6 +249,13 @@ void ingest_status(const struct ingest *in, int64_t run_id, struct ingest_status
         *ret = w->status;
 }
 
+void ingest_set_interval(struct ingest *in, int64_t interval_ms)
+{
+    in->o.scan_interval_ms = interval_ms;
+    if (!in->closing)
+        scan_set_interval(in->scan, interval_ms);
+}
+
 bool ingest_is_ready(const struct ingest *in)
 {
     if (in->configuring)

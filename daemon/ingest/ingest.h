@@ -42,6 +42,9 @@ int ingest_open(const struct ingest_options *o, struct ingest **ret, struct sewa
 int ingest_configure(struct ingest *in, const struct ingest_source *sources, size_t count,
                      struct sewa_error *err);
 
+/* How often directories are scanned, from now on. */
+void ingest_set_interval(struct ingest *in, int64_t interval_ms);
+
 /* A run was made or changed over HTTP and committed: watch it. @within: the allowed root that its
  * directory, links resolved, must lie below; NULL: anywhere. */
 void ingest_watch_run(struct ingest *in, const struct run_row *run, const char *within);
