@@ -43,7 +43,39 @@ int sewa_code_from_slug(const char *slug)
     return 0;
 }
 
-/* A cut text must stay valid UTF-8: it ends up in JSON. */
+/* Length of the well-formed UTF-8 sequence at p (RFC 3629), 0 when there is none. */
+static size_t utf8_length(const unsigned char *p)
+{
+    size_t n = p[0] < 0x80                    ? 1
+               : p[0] >= 0xc2 && p[0] <= 0xdf ? 2
+               : (p[0] & 0xf0) == 0xe0        ? 3
+               : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
+                                              : 0;
+
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80) /* the NUL at the end stops it too */
+            return 0;
+    /* overlong forms, surrogates, beyond U+10FFFF */
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+/*
+ * A text ends up in JSON, so it must be UTF-8; names of files and what clients send may be any
+ * bytes. Without this the answer to a bad name would be no answer at all.
+ */
+static void make_utf8(char *text)
+{
+    for (size_t n; *text; text += n ? n : 1) {
+        n = utf8_length((const unsigned char *)text);
+        if (n == 0)
+            *text = '?';
+    }
+}
+
+/* A cut text must not end within a character. */
 static void trim_utf8(char *text)
 {
     size_t n = strlen(text);
@@ -73,6 +105,7 @@ static void fill(struct sewa_error *err, int code, int sys, const char *format, 
     memcpy(err->text, text, n < 0 ? 0 : strlen(text));
     if (n >= (int)sizeof text)
         trim_utf8(err->text);
+    make_utf8(err->text);
 }
 
 int sewa_fail(struct sewa_error *err, int code, const char *format, ...)
@@ -116,6 +149,7 @@ int sewa_fail_at(struct sewa_error *err, int code, const char *pointer, const ch
         va_end(ap);
         snprintf(err->pointer, sizeof err->pointer, "%s", pointer);
         trim_utf8(err->pointer);
+        make_utf8(err->pointer);
     }
     return code;
 }
@@ -135,6 +169,7 @@ int sewa_context(struct sewa_error *err, int rc, const char *format, ...)
                      (int)(sizeof err->text - 3), was);
         if (strlen(err->text) + 1 == sizeof err->text)
             trim_utf8(err->text);
+        make_utf8(err->text);
     }
     return rc;
 }

@@ -4,6 +4,7 @@
  */
 #include "support/support.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -230,6 +231,35 @@ static void test_error(void **state)
     assert_int_equal(sewa_fail(NULL, SEWA_E_IO, "nobody listens"), SEWA_E_IO);
 }
 
+/* Names of files and what clients send may be any bytes; the text of a failure goes into JSON. */
+static void test_error_is_utf8(void **state)
+{
+    (void)state;
+    static const unsigned char bytes[] = { 'a',  0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0,
+                                           0xbf, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xed,
+                                           0xef, 0xf0, 0xf1, 0xf4, 0xf5, 0xff };
+    enum { N = sizeof bytes };
+    struct sewa_error err;
+    char text[5] = "";
+
+    for (size_t i = 0; i < (size_t)N * N * N * N; i++) {
+        for (size_t j = 0, rest = i; j < 4; j++, rest /= N)
+            text[j] = (char)bytes[rest % N];
+        sewa_fail_at(&err, SEWA_E_INVALID, text, "%s", text);
+        assert_true(utf8_is_valid(err.text, strlen(err.text)));
+        assert_int_equal(strlen(err.text), 4);
+        if (utf8_is_valid(text, 4)) {
+            assert_string_equal(err.text, text);
+            assert_string_equal(err.pointer, text);
+        }
+    }
+    errno = ENOENT;
+    sewa_fail_errno(&err, SEWA_E_IO, "cannot open '%s'", "run-\xff");
+    assert_string_equal(err.text, "cannot open 'run-?': No such file or directory");
+    sewa_context(&err, SEWA_E_IO, "run '\xc3'");
+    assert_string_equal(err.text, "run '?': cannot open 'run-?': No such file or directory");
+}
+
 static void test_codes_are_unique(void **state)
 {
     (void)state;
@@ -250,11 +280,17 @@ static void test_codes_are_unique(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_clock),  cmocka_unit_test(test_parse),
-        cmocka_unit_test(test_path),   cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_ulid),   cmocka_unit_test(test_digest),
-        cmocka_unit_test(test_philox), cmocka_unit_test(test_buf),
-        cmocka_unit_test(test_error),  cmocka_unit_test(test_codes_are_unique),
+        cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_path),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_ulid),
+        cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_philox),
+        cmocka_unit_test(test_buf),
+        cmocka_unit_test(test_error),
+        cmocka_unit_test(test_error_is_utf8),
+        cmocka_unit_test(test_codes_are_unique),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
