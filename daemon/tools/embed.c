@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAMES_MAX = 512, NAME_SIZE = 64, LINE_SIZE = 4096 };
+enum { NAMES_MAX = 512, NAME_SIZE = 64, LINE_SIZE = 4096, PARTS_MAX = 16, PART_SIZE = 2048 };
 
 static char names[NAMES_MAX][NAME_SIZE];
 static int name_count;
@@ -69,14 +69,83 @@ static void put_upper(const char *name)
         putchar(toupper((unsigned char)*name));
 }
 
+/* ---- fragments: "-- part: x" is text that later statements of the file name as {x} ---- */
+
+static struct part {
+    char name[NAME_SIZE];
+    char text[PART_SIZE];
+} parts[PARTS_MAX];
+static int part_count;
+
+static struct part *add_part(const char *path, const char *name)
+{
+    if (part_count == PARTS_MAX)
+        die("'%s': more than %d parts", path, PARTS_MAX);
+    struct part *p = &parts[part_count++];
+    snprintf(p->name, sizeof p->name, "%s", name);
+    p->text[0] = '\0';
+    return p;
+}
+
+static void grow_part(struct part *p, const char *line)
+{
+    size_t used = strlen(p->text);
+
+    if (used + strlen(line) >= sizeof p->text)
+        die("part '%s' is longer than %d bytes", p->name, PART_SIZE);
+    strncat(p->text, line, sizeof p->text - used - 1);
+}
+
+static const char *part_text(const char *path, const char *name)
+{
+    for (int i = 0; i < part_count; i++)
+        if (strcmp(parts[i].name, name) == 0)
+            return parts[i].text;
+    die("'%s': there is no part '%s'", path, name);
+}
+
+/* One line of a statement, parts put in. */
+static void put_expanded(const char *path, const char *line)
+{
+    char name[NAME_SIZE], out[LINE_SIZE + PART_SIZE];
+    size_t n = 0;
+
+    for (const char *s = line; *s; s++) {
+        if (sscanf(s, "{%63[a-z0-9_]}", name) == 1) {
+            const char *text = part_text(path, name);
+            n += (size_t)snprintf(out + n, sizeof out - n, "%s", text);
+            if (n > 0 && n < sizeof out && out[n - 1] == '\n')
+                n--; /* the line goes on behind the part */
+            s = strchr(s, '}');
+        } else {
+            out[n++] = *s;
+        }
+        if (n >= sizeof out - 1)
+            die("'%s': a line is too long", path);
+    }
+    out[n] = '\0';
+    for (char *save = out; *save;) {
+        char *end = strchr(save, '\n');
+        put_line(save);
+        save = end ? end + 1 : save + strlen(save);
+    }
+}
+
 static void queries_of(const char *path, int with_text)
 {
     FILE *f = open_or_die(path);
     char line[LINE_SIZE], name[NAME_SIZE];
+    struct part *part = NULL;
     int open = 0;
 
+    part_count = 0;
     while (fgets(line, sizeof line, f)) {
+        if (sscanf(line, "-- part: %63[a-z0-9_]", name) == 1) {
+            part = add_part(path, name);
+            continue;
+        }
         if (sscanf(line, "-- name: %63[a-z0-9_]", name) == 1) {
+            part = NULL;
             add_name(path, name);
             if (open && with_text)
                 puts("    },");
@@ -90,10 +159,14 @@ static void queries_of(const char *path, int with_text)
         }
         if (strncmp(line, "--", 2) == 0 || line[strspn(line, " \n")] == '\0')
             continue;
+        if (part) {
+            grow_part(part, line);
+            continue;
+        }
         if (!open)
             die("'%s': text before the first name: %s", path, line);
         if (with_text)
-            put_line(line);
+            put_expanded(path, line);
     }
     if (open && with_text)
         puts("    },");

@@ -1,4 +1,27 @@
 -- Tables checkpoints, checkpoint_labels, checkpoint_metrics, layouts.
+-- part: columns
+id, uid, run_id, file, step, step_reason, state, reason_code, reason, evidence, format, size,
+       mtime_ns, header_digest, layout_id, metadata, sha256, labels, metrics, pinned, discovered_ms,
+       completed_ms, updated_ms
+-- part: columns_of_c
+c.id, c.uid, c.run_id, c.file, c.step, c.step_reason, c.state, c.reason_code, c.reason,
+       c.evidence, c.format, c.size, c.mtime_ns, c.header_digest, c.layout_id, c.metadata,
+       c.sha256, c.labels, c.metrics, c.pinned, c.discovered_ms, c.completed_ms,
+       c.updated_ms
+-- part: filters
+  AND (:state IS NULL OR state = :state)
+  AND (:min_step IS NULL OR step >= :min_step) AND (:max_step IS NULL OR step <= :max_step)
+  AND (:label_key IS NULL OR EXISTS (
+        SELECT 1 FROM checkpoint_labels l
+        WHERE l.checkpoint_id = id AND l.key = :label_key
+          AND (:label_value IS NULL OR l.value = :label_value)))
+-- part: filters_of_c
+  AND (:state IS NULL OR c.state = :state)
+  AND (:min_step IS NULL OR c.step >= :min_step) AND (:max_step IS NULL OR c.step <= :max_step)
+  AND (:label_key IS NULL OR EXISTS (
+        SELECT 1 FROM checkpoint_labels l
+        WHERE l.checkpoint_id = c.id AND l.key = :label_key
+          AND (:label_value IS NULL OR l.value = :label_value)))
 -- name: checkpoint_insert
 INSERT INTO checkpoints (uid, run_id, file, step, step_reason, state, reason_code, reason, evidence,
                          format, size, mtime_ns, header_digest, layout_id, metadata, discovered_ms,
@@ -24,122 +47,66 @@ UPDATE checkpoints SET pinned = :pinned, updated_ms = :now_ms WHERE id = :id;
 -- name: checkpoint_set_sha256
 UPDATE checkpoints SET sha256 = :sha256 WHERE id = :id;
 -- name: checkpoint_by_uid
-SELECT id, uid, run_id, file, step, step_reason, state, reason_code, reason, evidence, format, size,
-       mtime_ns, header_digest, layout_id, metadata, sha256, labels, metrics, pinned, discovered_ms,
-       completed_ms, updated_ms
+SELECT {columns}
 FROM checkpoints WHERE uid = :uid;
 -- name: checkpoint_by_id
-SELECT id, uid, run_id, file, step, step_reason, state, reason_code, reason, evidence, format, size,
-       mtime_ns, header_digest, layout_id, metadata, sha256, labels, metrics, pinned, discovered_ms,
-       completed_ms, updated_ms
+SELECT {columns}
 FROM checkpoints WHERE id = :id;
 -- name: checkpoint_live
-SELECT id, uid, run_id, file, step, step_reason, state, reason_code, reason, evidence, format, size,
-       mtime_ns, header_digest, layout_id, metadata, sha256, labels, metrics, pinned, discovered_ms,
-       completed_ms, updated_ms
+SELECT {columns}
 FROM checkpoints WHERE run_id = :run_id AND file = :file AND state IN ('incomplete', 'complete');
 -- A file that came back exactly as it was is the checkpoint that it was.
 -- name: checkpoint_former
-SELECT id, uid, run_id, file, step, step_reason, state, reason_code, reason, evidence, format, size,
-       mtime_ns, header_digest, layout_id, metadata, sha256, labels, metrics, pinned, discovered_ms,
-       completed_ms, updated_ms
+SELECT {columns}
 FROM checkpoints
 WHERE run_id = :run_id AND state = 'gone' AND step_order = :step_order AND file = :file
   AND size = :size AND mtime_ns = :mtime_ns AND header_digest IS NOT NULL
   AND (:header_digest IS NULL OR header_digest = :header_digest)
 ORDER BY id DESC LIMIT 1;
 -- name: checkpoint_known
-SELECT id, uid, run_id, file, step, step_reason, state, reason_code, reason, evidence, format, size,
-       mtime_ns, header_digest, layout_id, metadata, sha256, labels, metrics, pinned, discovered_ms,
-       completed_ms, updated_ms
+SELECT {columns}
 FROM checkpoints WHERE run_id = :run_id AND state IN ('incomplete', 'complete');
 -- name: checkpoint_candidates
-SELECT id, uid, run_id, file, step, step_reason, state, reason_code, reason, evidence, format, size,
-       mtime_ns, header_digest, layout_id, metadata, sha256, labels, metrics, pinned, discovered_ms,
-       completed_ms, updated_ms
+SELECT {columns}
 FROM checkpoints
 WHERE run_id = :run_id AND state = 'complete' AND step_order BETWEEN :min_step AND :max_step
 ORDER BY step_order DESC, id DESC LIMIT :limit;
 -- The pages. A row value comparison is what lets SQLite start inside the index.
 -- name: checkpoint_page_step_asc
-SELECT id, uid, run_id, file, step, step_reason, state, reason_code, reason, evidence, format, size,
-       mtime_ns, header_digest, layout_id, metadata, sha256, labels, metrics, pinned, discovered_ms,
-       completed_ms, updated_ms
+SELECT {columns}
 FROM checkpoints
 WHERE run_id = :run_id AND (step_order, id) > (:after, :after_id)
-  AND (:state IS NULL OR state = :state)
-  AND (:min_step IS NULL OR step >= :min_step) AND (:max_step IS NULL OR step <= :max_step)
-  AND (:label_key IS NULL OR EXISTS (
-        SELECT 1 FROM checkpoint_labels l
-        WHERE l.checkpoint_id = id AND l.key = :label_key
-          AND (:label_value IS NULL OR l.value = :label_value)))
+{filters}
 ORDER BY step_order ASC, id ASC LIMIT :limit;
 -- name: checkpoint_page_step_desc
-SELECT id, uid, run_id, file, step, step_reason, state, reason_code, reason, evidence, format, size,
-       mtime_ns, header_digest, layout_id, metadata, sha256, labels, metrics, pinned, discovered_ms,
-       completed_ms, updated_ms
+SELECT {columns}
 FROM checkpoints
 WHERE run_id = :run_id AND (step_order, id) < (:after, :after_id)
-  AND (:state IS NULL OR state = :state)
-  AND (:min_step IS NULL OR step >= :min_step) AND (:max_step IS NULL OR step <= :max_step)
-  AND (:label_key IS NULL OR EXISTS (
-        SELECT 1 FROM checkpoint_labels l
-        WHERE l.checkpoint_id = id AND l.key = :label_key
-          AND (:label_value IS NULL OR l.value = :label_value)))
+{filters}
 ORDER BY step_order DESC, id DESC LIMIT :limit;
 -- name: checkpoint_page_discovered_asc
-SELECT id, uid, run_id, file, step, step_reason, state, reason_code, reason, evidence, format, size,
-       mtime_ns, header_digest, layout_id, metadata, sha256, labels, metrics, pinned, discovered_ms,
-       completed_ms, updated_ms
+SELECT {columns}
 FROM checkpoints
 WHERE run_id = :run_id AND (discovered_ms, id) > (:after, :after_id)
-  AND (:state IS NULL OR state = :state)
-  AND (:min_step IS NULL OR step >= :min_step) AND (:max_step IS NULL OR step <= :max_step)
-  AND (:label_key IS NULL OR EXISTS (
-        SELECT 1 FROM checkpoint_labels l
-        WHERE l.checkpoint_id = id AND l.key = :label_key
-          AND (:label_value IS NULL OR l.value = :label_value)))
+{filters}
 ORDER BY discovered_ms ASC, id ASC LIMIT :limit;
 -- name: checkpoint_page_discovered_desc
-SELECT id, uid, run_id, file, step, step_reason, state, reason_code, reason, evidence, format, size,
-       mtime_ns, header_digest, layout_id, metadata, sha256, labels, metrics, pinned, discovered_ms,
-       completed_ms, updated_ms
+SELECT {columns}
 FROM checkpoints
 WHERE run_id = :run_id AND (discovered_ms, id) < (:after, :after_id)
-  AND (:state IS NULL OR state = :state)
-  AND (:min_step IS NULL OR step >= :min_step) AND (:max_step IS NULL OR step <= :max_step)
-  AND (:label_key IS NULL OR EXISTS (
-        SELECT 1 FROM checkpoint_labels l
-        WHERE l.checkpoint_id = id AND l.key = :label_key
-          AND (:label_value IS NULL OR l.value = :label_value)))
+{filters}
 ORDER BY discovered_ms DESC, id DESC LIMIT :limit;
 -- name: checkpoint_page_metric_asc
-SELECT c.id, c.uid, c.run_id, c.file, c.step, c.step_reason, c.state, c.reason_code, c.reason,
-       c.evidence, c.format, c.size, c.mtime_ns, c.header_digest, c.layout_id, c.metadata,
-       c.sha256, c.labels, c.metrics, c.pinned, c.discovered_ms, c.completed_ms,
-       c.updated_ms
+SELECT {columns_of_c}
 FROM checkpoint_metrics m JOIN checkpoints c ON c.id = m.checkpoint_id
 WHERE m.run_id = :run_id AND m.name = :metric AND (m.value, m.checkpoint_id) > (:after, :after_id)
-  AND (:state IS NULL OR c.state = :state)
-  AND (:min_step IS NULL OR c.step >= :min_step) AND (:max_step IS NULL OR c.step <= :max_step)
-  AND (:label_key IS NULL OR EXISTS (
-        SELECT 1 FROM checkpoint_labels l
-        WHERE l.checkpoint_id = c.id AND l.key = :label_key
-          AND (:label_value IS NULL OR l.value = :label_value)))
+{filters_of_c}
 ORDER BY m.value ASC, m.checkpoint_id ASC LIMIT :limit;
 -- name: checkpoint_page_metric_desc
-SELECT c.id, c.uid, c.run_id, c.file, c.step, c.step_reason, c.state, c.reason_code, c.reason,
-       c.evidence, c.format, c.size, c.mtime_ns, c.header_digest, c.layout_id, c.metadata,
-       c.sha256, c.labels, c.metrics, c.pinned, c.discovered_ms, c.completed_ms,
-       c.updated_ms
+SELECT {columns_of_c}
 FROM checkpoint_metrics m JOIN checkpoints c ON c.id = m.checkpoint_id
 WHERE m.run_id = :run_id AND m.name = :metric AND (m.value, m.checkpoint_id) < (:after, :after_id)
-  AND (:state IS NULL OR c.state = :state)
-  AND (:min_step IS NULL OR c.step >= :min_step) AND (:max_step IS NULL OR c.step <= :max_step)
-  AND (:label_key IS NULL OR EXISTS (
-        SELECT 1 FROM checkpoint_labels l
-        WHERE l.checkpoint_id = c.id AND l.key = :label_key
-          AND (:label_value IS NULL OR l.value = :label_value)))
+{filters_of_c}
 ORDER BY m.value DESC, m.checkpoint_id DESC LIMIT :limit;
 -- name: checkpoint_metric
 SELECT value FROM checkpoint_metrics WHERE checkpoint_id = :id AND name = :name;

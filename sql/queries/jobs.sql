@@ -1,4 +1,13 @@
 -- Tables jobs, job_labels, job_candidates, trace, leases, workers, artifacts.
+-- part: columns
+id, uid, run_id, run_name, method, state, reason_code, reason, request, plan, labels, result,
+       iteration, iterations, evaluations, evaluations_total, retry_of, candidate_newest, created_ms,
+       started_ms, finished_ms, version
+-- part: label_filter
+  AND (:label_key IS NULL OR EXISTS (
+        SELECT 1 FROM job_labels l
+        WHERE l.job_id = jobs.id AND l.key = :label_key
+          AND (:label_value IS NULL OR l.value = :label_value)))
 -- name: job_insert
 INSERT INTO jobs (uid, run_id, run_name, method, state, request, plan, labels, iterations,
                   evaluations_total, retry_of, candidate_newest, created_ms)
@@ -8,54 +17,33 @@ VALUES (:uid, :run_id, :run_name, :method, 'queued', :request, :plan, :labels, :
 INSERT INTO job_candidates (job_id, position, checkpoint_id)
 VALUES (:job_id, :position, :checkpoint_id);
 -- name: job_by_uid
-SELECT id, uid, run_id, run_name, method, state, reason_code, reason, request, plan, labels, result,
-       iteration, iterations, evaluations, evaluations_total, retry_of, candidate_newest, created_ms,
-       started_ms, finished_ms, version
+SELECT {columns}
 FROM jobs WHERE uid = :uid;
 -- name: job_by_id
-SELECT id, uid, run_id, run_name, method, state, reason_code, reason, request, plan, labels, result,
-       iteration, iterations, evaluations, evaluations_total, retry_of, candidate_newest, created_ms,
-       started_ms, finished_ms, version
+SELECT {columns}
 FROM jobs WHERE id = :id;
 -- name: job_unfinished
-SELECT id, uid, run_id, run_name, method, state, reason_code, reason, request, plan, labels, result,
-       iteration, iterations, evaluations, evaluations_total, retry_of, candidate_newest, created_ms,
-       started_ms, finished_ms, version
+SELECT {columns}
 FROM jobs WHERE state IN ('queued', 'starting', 'running', 'publishing', 'cancelling') ORDER BY id;
 -- Newest first. One statement for each filter that has an index of its own.
 -- name: job_page
-SELECT id, uid, run_id, run_name, method, state, reason_code, reason, request, plan, labels, result,
-       iteration, iterations, evaluations, evaluations_total, retry_of, candidate_newest, created_ms,
-       started_ms, finished_ms, version
+SELECT {columns}
 FROM jobs
 WHERE id < :before AND created_ms > :created_after
-  AND (:label_key IS NULL OR EXISTS (
-        SELECT 1 FROM job_labels l
-        WHERE l.job_id = jobs.id AND l.key = :label_key
-          AND (:label_value IS NULL OR l.value = :label_value)))
+{label_filter}
 ORDER BY id DESC LIMIT :limit;
 -- name: job_page_of_state
-SELECT id, uid, run_id, run_name, method, state, reason_code, reason, request, plan, labels, result,
-       iteration, iterations, evaluations, evaluations_total, retry_of, candidate_newest, created_ms,
-       started_ms, finished_ms, version
+SELECT {columns}
 FROM jobs
 WHERE state = :state AND id < :before AND created_ms > :created_after
   AND (:run_id IS NULL OR run_id = :run_id)
-  AND (:label_key IS NULL OR EXISTS (
-        SELECT 1 FROM job_labels l
-        WHERE l.job_id = jobs.id AND l.key = :label_key
-          AND (:label_value IS NULL OR l.value = :label_value)))
+{label_filter}
 ORDER BY id DESC LIMIT :limit;
 -- name: job_page_of_run
-SELECT id, uid, run_id, run_name, method, state, reason_code, reason, request, plan, labels, result,
-       iteration, iterations, evaluations, evaluations_total, retry_of, candidate_newest, created_ms,
-       started_ms, finished_ms, version
+SELECT {columns}
 FROM jobs
 WHERE run_id = :run_id AND id < :before AND created_ms > :created_after
-  AND (:label_key IS NULL OR EXISTS (
-        SELECT 1 FROM job_labels l
-        WHERE l.job_id = jobs.id AND l.key = :label_key
-          AND (:label_value IS NULL OR l.value = :label_value)))
+{label_filter}
 ORDER BY id DESC LIMIT :limit;
 -- name: job_set_state
 UPDATE jobs

@@ -1,3 +1,7 @@
+-- Table runs.
+-- part: columns
+id, uid, name, origin, watched, path, pattern, state_key, marker, settle_ms, labels,
+       created_ms, updated_ms
 -- name: run_insert
 INSERT INTO runs (uid, name, origin, watched, path, pattern, state_key, marker, settle_ms, labels,
                   created_ms, updated_ms)
@@ -8,20 +12,16 @@ UPDATE runs SET origin = :origin, watched = :watched, path = :path, pattern = :p
        state_key = :state_key, marker = :marker, settle_ms = :settle_ms, updated_ms = :now_ms
 WHERE id = :id;
 -- name: run_by_name
-SELECT id, uid, name, origin, watched, path, pattern, state_key, marker, settle_ms, labels,
-       created_ms, updated_ms
+SELECT {columns}
 FROM runs WHERE name = :name;
 -- name: run_by_uid
-SELECT id, uid, name, origin, watched, path, pattern, state_key, marker, settle_ms, labels,
-       created_ms, updated_ms
+SELECT {columns}
 FROM runs WHERE uid = :uid;
 -- name: run_by_id
-SELECT id, uid, name, origin, watched, path, pattern, state_key, marker, settle_ms, labels,
-       created_ms, updated_ms
+SELECT {columns}
 FROM runs WHERE id = :id;
 -- name: run_list
-SELECT id, uid, name, origin, watched, path, pattern, state_key, marker, settle_ms, labels,
-       created_ms, updated_ms
+SELECT {columns}
 FROM runs WHERE name > :after ORDER BY name LIMIT :limit;
 -- name: run_set_labels
 UPDATE runs SET labels = :labels, updated_ms = :now_ms WHERE id = :id;
