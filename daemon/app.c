@@ -254,7 +254,7 @@ static int configure_ingest(struct app *a, struct sewa_error *err)
                                              .settle_ms = s->settle_seconds * 1000,
                                              .is_root = is_root };
     }
-    return ingest_configure(a->ingest, sources, n, err);
+    return ingest_configure(a->ingest, sources, n, a->allowed_roots, err);
 }
 
 static int open_ingest(struct app *a, struct sewa_error *err)

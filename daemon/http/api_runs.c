@@ -100,7 +100,6 @@ struct change {
     struct run_row run; /* what is to be written; strings owned */
     char *name;         /* of the run in the path (PATCH, DELETE) */
     json_t *patch;      /* body of a PATCH */
-    const char *within; /* allowed root of the path; borrowed from the options */
 };
 
 static void change_free(void *arg)
@@ -113,12 +112,12 @@ static void change_free(void *arg)
     free(c);
 }
 
-static const char *allowed_root(const struct api *a, const char *path)
+static bool is_allowed(const struct api *a, const char *path)
 {
     for (int i = 0; a->o.allowed_roots && a->o.allowed_roots[i]; i++)
         if (path_is_under(path, a->o.allowed_roots[i]))
-            return a->o.allowed_roots[i];
-    return NULL;
+            return true;
+    return false;
 }
 
 /* The fields that say what is watched; shared by POST and PATCH. */
@@ -134,7 +133,7 @@ static void read_watching(struct api *a, struct json_reader *r, struct change *c
         json_reader_fail(r, SEWA_E_INVALID, "path",
                          "'%.200s' is not an absolute path without '.', '..' and double slashes",
                          path);
-    if (r->rc == 0 && path && !(c->within = allowed_root(a, path)))
+    if (r->rc == 0 && path && !is_allowed(a, path))
         json_reader_fail(r, SEWA_E_FORBIDDEN, "path",
                          "'%.200s' is not below one of allowed_roots in the configuration", path);
     if (r->rc == 0 && pattern && *pattern && pattern_check(pattern, &why) < 0)
@@ -215,7 +214,7 @@ static void watch_changed(struct api_write *w)
     struct sewa_error err;
 
     if (run_by_id(store_reader(w->api->o.store), c->run.id, &run, &err) > 0)
-        ingest_watch_run(w->api->o.ingest, &run, c->within);
+        ingest_watch_run(w->api->o.ingest, &run);
 }
 
 void api_runs_create(struct api *a, struct request *rq)

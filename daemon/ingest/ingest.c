@@ -1,59 +1,24 @@
 /*
  * ingest - the loop's side: which directories are watched, and one write per batch of reports.
- *
- * Ids of targets: a run is its row's id; a root is ROOT_ID plus its place in the configuration.
  */
-#include "ingest/ingest.h"
+#include "ingest/ingest_body.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/digest.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "ingest/inspect.h"
 #include "ingest/name.h"
 #include "ingest/rows.h"
-#include "watch/hint.h"
-#include "watch/scan.h"
-
-#define ROOT_ID ((uint64_t)1 << 62)
 
 enum { BATCH_MAX = 256 };
 
-/* One watched directory. */
-struct watched {
-    struct list link;
-    uint64_t id;
-    bool is_root;
-    char *name; /* of the run or the root */
-    char *path, *pattern, *state_key, *marker;
-    int64_t settle_ms;
-    bool settled_down; /* it was scanned once, or has said why it cannot be */
-    struct ingest_status status;
-};
-
-struct ingest {
-    struct ingest_options o;
-    struct scan *scan;
-    struct hint *hint;
-    struct scan_listener scan_listener;
-    struct hint_listener hint_listener;
-    struct list watched;
-    struct list watchers;
-    bool closing;
-    bool configuring; /* the runs of the configuration are being written */
-    unsigned pending; /* writes under way */
-    bool scan_stopped, hint_closed;
-    void (*on_closed)(void *arg);
-    void *on_closed_arg;
-};
-
 /* ---- watched directories ---- */
 
-static struct watched *find(const struct ingest *in, uint64_t id)
+struct watched *ingest_find(const struct ingest *in, uint64_t id)
 {
     list_for_each(node, &in->watched) {
         struct watched *w = list_entry(node, struct watched, link);
@@ -71,42 +36,53 @@ static void watched_free(struct watched *w)
     free(w->pattern);
     free(w->state_key);
     free(w->marker);
+    free(w->beneath);
     free(w);
 }
 
-static struct watched *watched_new(struct ingest *in, uint64_t id, const char *name,
-                                   const char *path, const char *pattern, const char *state_key,
-                                   const char *marker, int64_t settle_ms)
+static char *copy(const char *text)
+{
+    return strdup(text ? text : "");
+}
+
+static struct watched *watched_new(struct ingest *in, const struct watching *what)
 {
     struct watched *w = calloc(1, sizeof *w);
 
     if (!w)
         return NULL;
     list_append(&in->watched, &w->link);
-    w->id = id;
-    w->is_root = id >= ROOT_ID;
-    w->name = strdup(name);
-    w->path = strdup(path);
-    w->pattern = strdup(pattern ? pattern : "");
-    w->state_key = strdup(state_key ? state_key : "");
-    w->marker = strdup(marker ? marker : "");
-    w->settle_ms = settle_ms;
+    w->id = what->id;
+    w->is_root = what->id >= ROOT_ID;
+    w->name = copy(what->name);
+    w->path = copy(what->path);
+    w->pattern = copy(what->pattern);
+    w->state_key = copy(what->state_key);
+    w->marker = copy(what->marker);
+    w->beneath = copy(what->beneath);
+    w->settle_ms = what->settle_ms;
+    w->is_refused = what->objection != NULL;
     w->status.is_watched = true;
-    if (!w->name || !w->path || !w->pattern || !w->state_key || !w->marker) {
+    if (!w->name || !w->path || !w->pattern || !w->state_key || !w->marker || !w->beneath) {
         watched_free(w);
         return NULL;
     }
     return w;
 }
 
-static bool is_same_watch(const struct watched *w, const char *path, const char *pattern,
-                          const char *marker, int64_t settle_ms)
+static bool is_text(const char *have, const char *wanted)
 {
-    return strcmp(w->path, path) == 0 && strcmp(w->pattern, pattern ? pattern : "") == 0 &&
-           strcmp(w->marker, marker ? marker : "") == 0 && w->settle_ms == settle_ms;
+    return strcmp(have, wanted ? wanted : "") == 0;
 }
 
-static void unwatch(struct ingest *in, struct watched *w)
+static bool is_watched_like(const struct watched *w, const struct watching *what)
+{
+    return is_text(w->path, what->path) && is_text(w->pattern, what->pattern) &&
+           is_text(w->marker, what->marker) && is_text(w->beneath, what->beneath) &&
+           w->settle_ms == what->settle_ms && w->is_refused == (what->objection != NULL);
+}
+
+void ingest_unwatch(struct ingest *in, struct watched *w)
 {
     struct sewa_error err;
 
@@ -162,14 +138,13 @@ static int add_known(const struct checkpoint_row *row, void *arg, struct sewa_er
     return 0;
 }
 
-static int start_watching(struct ingest *in, struct watched *w, const char *beneath,
-                          struct sewa_error *err)
+static int start_watching(struct ingest *in, struct watched *w, struct sewa_error *err)
 {
     AUTO(known_clear) struct known_list known = { 0 };
     struct target_spec spec = { .id = w->id,
                                 .kind = w->is_root ? TARGET_ROOT : TARGET_RUN,
                                 .path = w->path,
-                                .beneath = beneath,
+                                .beneath = *w->beneath ? w->beneath : NULL,
                                 .pattern = w->pattern,
                                 .marker = w->marker,
                                 .settle_ms = w->settle_ms };
@@ -180,56 +155,77 @@ static int start_watching(struct ingest *in, struct watched *w, const char *bene
     return rc < 0 ? rc : scan_add(in->scan, &spec, known.items, known.count, err);
 }
 
-/* Our own output is no training run, wherever the configuration points. */
-static bool is_own_output(const struct ingest *in, const char *path)
-{
-    return path_is_under(path, in->o.artifact_directory);
-}
-
 static void say_error(struct watched *w, const char *text)
 {
     snprintf(w->status.error, sizeof w->status.error, "%s", text);
     w->settled_down = true;
 }
 
-static void watch(struct ingest *in, uint64_t id, const char *name, const char *path,
-                  const char *pattern, const char *state_key, const char *marker, int64_t settle_ms,
-                  const char *beneath)
+/* Our own output is no training run, wherever the configuration points. */
+static const char *own_output(const struct ingest *in, const char *path)
 {
-    struct watched *w = find(in, id);
+    return path_is_under(path, in->o.artifact_directory)
+               ? "this is the directory of sewad's own averages, which are no checkpoints"
+               : NULL;
+}
+
+void ingest_watch(struct ingest *in, const struct watching *asked)
+{
+    struct watching what = *asked;
+    struct watched *w = ingest_find(in, what.id);
     struct sewa_error err;
 
-    if (w && is_same_watch(w, path, pattern, marker, settle_ms))
+    if (!what.objection)
+        what.objection = own_output(in, what.path);
+    if (w && is_watched_like(w, &what))
         return;
     if (w)
-        unwatch(in, w);
-    w = watched_new(in, id, name, path, pattern, state_key, marker, settle_ms);
+        ingest_unwatch(in, w);
+    w = watched_new(in, &what);
     if (!w) {
-        log_error("ingest: no memory to watch run '%s'", name);
+        log_error("ingest: no memory to watch run '%s'", what.name);
         return;
     }
-    if (is_own_output(in, path)) {
-        say_error(w, "this is the directory of sewad's own averages, which are no checkpoints");
-        log_error("ingest: run '%s': '%s' is the directory of our own averages", name, path);
-    } else if (start_watching(in, w, beneath, &err) < 0) {
+    if (w->is_refused) {
+        say_error(w, what.objection);
+        log_error("ingest: run '%s' is not watched: '%s': %s", w->name, w->path, what.objection);
+    } else if (start_watching(in, w, &err) < 0) {
         say_error(w, err.text);
-        log_error("ingest: cannot watch run '%s': %s", name, err.text);
+        log_error("ingest: cannot watch run '%s': %s", w->name, err.text);
     }
 }
 
-void ingest_watch_run(struct ingest *in, const struct run_row *run, const char *within)
+static const char *allowed_root(const struct ingest *in, const char *path)
 {
+    for (char **root = in->allowed_roots; root && *root; root++)
+        if (path_is_under(path, *root))
+            return *root;
+    return NULL;
+}
+
+/* Whoever makes runs over HTTP gets no further than the allowed roots, whatever links are there. */
+void ingest_watch_run(struct ingest *in, const struct run_row *run)
+{
+    struct watching what = { .id = (uint64_t)run->id,
+                             .name = run->name,
+                             .path = run->path,
+                             .pattern = run->pattern,
+                             .state_key = run->state_key,
+                             .marker = run->marker,
+                             .settle_ms = run->settle_ms };
+
+    if (run->origin == RUN_FROM_API && !(what.beneath = allowed_root(in, run->path)))
+        what.objection = "it is not below one of allowed_roots in the configuration";
     if (!in->closing)
-        watch(in, (uint64_t)run->id, run->name, run->path, run->pattern, run->state_key,
-              run->marker, run->settle_ms, within);
+        ingest_watch(in, &what);
 }
 
 void ingest_forget_run(struct ingest *in, int64_t run_id)
 {
-    struct watched *w = find(in, (uint64_t)run_id);
+    struct watched *w = ingest_find(in, (uint64_t)run_id);
 
     if (w && !in->closing)
-        unwatch(in, w);
+        ingest_unwatch(in, w);
 }
 
 void ingest_look(struct ingest *in, int64_t run_id)
@@ -242,7 +238,7 @@ void ingest_look(struct ingest *in, int64_t run_id)
 
 void ingest_status(const struct ingest *in, int64_t run_id, struct ingest_status *ret)
 {
-    const struct watched *w = find(in, (uint64_t)run_id);
+    const struct watched *w = ingest_find(in, (uint64_t)run_id);
 
     memset(ret, 0, sizeof *ret);
     if (w)
@@ -297,8 +293,6 @@ struct batch {
     struct row_change changes[BATCH_MAX];
 };
 
-static void finish_close(struct ingest *in);
-
 static int apply_batch(struct store_op *op, struct db *db, struct sewa_error *err)
 {
     struct batch *b = container_of(op, struct batch, op);
@@ -328,11 +322,11 @@ static void start_over(struct ingest *in, const struct batch *b)
     struct sewa_error err;
 
     for (size_t i = 0; i < b->count; i++) {
-        struct watched *w = find(in, b->changes[i].report.target);
+        struct watched *w = ingest_find(in, b->changes[i].report.target);
         if (!w || in->closing || !w->settled_down)
             continue;
         w->settled_down = false;
-        if (scan_remove(in->scan, w->id, &err) < 0 || start_watching(in, w, NULL, &err) < 0)
+        if (scan_remove(in->scan, w->id, &err) < 0 || start_watching(in, w, &err) < 0)
             say_error(w, err.text);
     }
 }
@@ -352,7 +346,7 @@ static void batch_done(struct store_op *op)
         if (b->changes[i].uid[0])
             tell_watchers(in, (int64_t)b->changes[i].report.target, b->changes[i].uid);
     free_batch(b);
-    finish_close(in);
+    ingest_finish_close(in);
 }
 
 static struct batch *batch_new(struct ingest *in)
@@ -401,85 +395,6 @@ static void add_change(struct ingest *in, struct batch **b, const struct watched
         submit(in, b);
 }
 
-/* ---- runs below a root ---- */
-
-struct root_run {
-    struct store_op op;
-    struct ingest *in;
-    struct run_row run;
-    bool gone; /* the directory has vanished */
-};
-
-static int apply_root_run(struct store_op *op, struct db *db, struct sewa_error *err)
-{
-    struct root_run *r = container_of(op, struct root_run, op);
-    AUTO(run_row_clear) struct run_row there = { 0 };
-    int rc = run_find(db, r->run.name, &there, err);
-
-    if (rc < 0)
-        return rc;
-    if (rc > 0 && there.origin != RUN_FROM_ROOT)
-        return sewa_fail(err, SEWA_E_CONFLICT, "a run of that name stands in the configuration");
-    if (rc > 0 && strcmp(there.path, r->run.path) != 0)
-        return sewa_fail(err, SEWA_E_CONFLICT, "run '%s' is '%s' already", r->run.name, there.path);
-    if (!r->gone)
-        return run_put(db, &r->run, false, err);
-    r->run.id = there.id;
-    return rc == 0 ? 0 : run_set_watched(db, there.id, false, r->run.updated_ms, err);
-}
-
-static void root_run_done(struct store_op *op)
-{
-    struct root_run *r = container_of(op, struct root_run, op);
-    struct ingest *in = r->in;
-
-    in->pending--;
-    if (op->rc < 0)
-        log_warn("ingest: directory '%s' is not watched: %s", r->run.path, op->err.text);
-    else if (r->gone)
-        ingest_forget_run(in, r->run.id);
-    else
-        ingest_watch_run(in, &r->run, NULL);
-    run_row_clear(&r->run);
-    free(r);
-    finish_close(in);
-}
-
-static void on_directory(struct ingest *in, const struct watched *w, const struct report *r)
-{
-    char name[NAME_RUN_SIZE], reason[NAME_REASON_SIZE];
-
-    if (!w->is_root)
-        return;
-    if (name_run(w->name, r->name, name, reason) == 0) {
-        log_warn("ingest: a directory below root '%s' is not watched: %s", w->name, reason);
-        return;
-    }
-    struct root_run *c = calloc(1, sizeof *c);
-    if (!c)
-        return;
-    c->op.run = apply_root_run;
-    c->op.done = root_run_done;
-    c->in = in;
-    c->gone = r->kind == REPORT_DIRECTORY_GONE;
-    c->run = (struct run_row){ .origin = RUN_FROM_ROOT,
-                               .watched = true,
-                               .settle_ms = w->settle_ms,
-                               .updated_ms = clock_now_ms() };
-    c->run.name = strdup(name);
-    c->run.path = path_join(w->path, r->name);
-    c->run.pattern = strdup(w->pattern);
-    c->run.state_key = strdup(w->state_key);
-    c->run.marker = strdup(w->marker);
-    if (!c->run.name || !c->run.path || !c->run.pattern || !c->run.state_key || !c->run.marker) {
-        run_row_clear(&c->run);
-        free(c);
-        return;
-    }
-    in->pending++;
-    store_submit(in->o.store, &c->op);
-}
-
 /* ---- reports ---- */
 
 static void on_target_ok(struct ingest *in, struct watched *w, const struct report *r)
@@ -511,13 +426,13 @@ static void on_scan_done(struct watched *w, const struct report *r)
 
 static void on_report(struct ingest *in, struct batch **b, struct report *r)
 {
-    struct watched *w = find(in, r->target);
+    struct watched *w = ingest_find(in, r->target);
 
     if (!w)
         return;
     switch (r->kind) {
     case REPORT_DIRECTORY:
-    case REPORT_DIRECTORY_GONE: on_directory(in, w, r); break;
+    case REPORT_DIRECTORY_GONE: ingest_on_directory(in, w, r); break;
     case REPORT_TARGET_OK: on_target_ok(in, w, r); break;
     case REPORT_TARGET_ERROR: on_target_error(w, r); break;
     case REPORT_SCAN_DONE: on_scan_done(w, r); break;
@@ -557,164 +472,6 @@ static void on_hint_unavailable(struct hint_listener *l, const struct sewa_error
         why->text, (long long)in->o.scan_interval_ms / 1000);
 }
 
-/* ---- configuration ---- */
-
-/* Rows of the configuration, written before the service is ready: at start and after a reload. */
-struct configure {
-    struct store_op op;
-    struct ingest *in;
-    struct run_row *runs;
-    size_t count;
-};
-
-static bool is_listed(const struct configure *c, const char *name)
-{
-    for (size_t i = 0; i < c->count; i++)
-        if (strcmp(c->runs[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-struct leaver {
-    struct db *db;
-    const struct configure *c;
-    int64_t ids[4096];
-    size_t count;
-};
-
-static int note_leaver(const struct run_row *row, void *arg, struct sewa_error *err)
-{
-    struct leaver *l = arg;
-
-    (void)err;
-    if (row->origin == RUN_FROM_CONFIGURATION && row->watched && !is_listed(l->c, row->name) &&
-        l->count < COUNT_OF(l->ids))
-        l->ids[l->count++] = row->id;
-    return 0;
-}
-
-static int apply_configure(struct store_op *op, struct db *db, struct sewa_error *err)
-{
-    struct configure *c = container_of(op, struct configure, op);
-    AUTOFREE struct leaver *l = calloc(1, sizeof *l);
-    int rc = l ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the runs");
-
-    for (size_t i = 0; rc == 0 && i < c->count; i++)
-        rc = run_put(db, &c->runs[i], false, err);
-    if (rc < 0)
-        return rc;
-    l->c = c;
-    rc = run_list(db, NULL, INT64_MAX, note_leaver, l, err);
-    for (size_t i = 0; rc == 0 && i < l->count; i++)
-        rc = run_set_watched(db, l->ids[i], false, clock_now_ms(), err);
-    return rc;
-}
-
-static int watch_api_run(const struct run_row *row, void *arg, struct sewa_error *err)
-{
-    (void)err;
-    if (row->origin == RUN_FROM_API && row->watched)
-        ingest_watch_run(arg, row, row->path);
-    return 0;
-}
-
-static void configure_free(struct configure *c)
-{
-    for (size_t i = 0; i < c->count; i++)
-        run_row_clear(&c->runs[i]);
-    free(c->runs);
-    free(c);
-}
-
-static void drop_leavers(struct ingest *in, const struct configure *c)
-{
-    list_for_each_safe(node, &in->watched) {
-        struct watched *w = list_entry(node, struct watched, link);
-        AUTO(run_row_clear) struct run_row row = { 0 };
-        struct sewa_error err;
-        if (w->is_root || is_listed(c, w->name))
-            continue;
-        if (run_by_id(store_reader(in->o.store), (int64_t)w->id, &row, &err) > 0 && !row.watched)
-            unwatch(in, w);
-    }
-}
-
-static void configure_done(struct store_op *op)
-{
-    struct configure *c = container_of(op, struct configure, op);
-    struct ingest *in = c->in;
-    struct sewa_error err;
-
-    in->pending--;
-    if (op->rc < 0)
-        log_error("ingest: the runs of the configuration were not written: %s", op->err.text);
-    if (op->rc == 0 && !in->closing) {
-        for (size_t i = 0; i < c->count; i++)
-            ingest_watch_run(in, &c->runs[i], NULL);
-        drop_leavers(in, c);
-        if (run_list(store_reader(in->o.store), NULL, INT64_MAX, watch_api_run, in, &err) < 0)
-            log_error("ingest: %s", err.text);
-    }
-    in->configuring = false;
-    configure_free(c);
-    finish_close(in);
-}
-
-static int fill_run(const struct ingest_source *s, struct run_row *r, struct sewa_error *err)
-{
-    struct run_row like = { .name = (char *)s->name,
-                            .path = (char *)s->path,
-                            .pattern = (char *)s->pattern,
-                            .state_key = (char *)s->state_key,
-                            .marker = (char *)s->marker,
-                            .origin = RUN_FROM_CONFIGURATION,
-                            .watched = true,
-                            .settle_ms = s->settle_ms,
-                            .updated_ms = clock_now_ms() };
-    return run_row_copy(&like, r, err);
-}
-
-static void configure_roots(struct ingest *in, const struct ingest_source *sources, size_t count)
-{
-    uint64_t id = ROOT_ID;
-
-    for (size_t i = 0; i < count; i++) {
-        const struct ingest_source *s = &sources[i];
-        if (s->is_root)
-            watch(in, id++, s->name, s->path, s->pattern, s->state_key, s->marker, s->settle_ms,
-                  NULL);
-    }
-    for (struct watched *w; (w = find(in, id)) != NULL; id++)
-        unwatch(in, w);
-}
-
-int ingest_configure(struct ingest *in, const struct ingest_source *sources, size_t count,
-                     struct sewa_error *err)
-{
-    struct configure *c = calloc(1, sizeof *c);
-    int rc = 0;
-
-    if (!c || !(c->runs = calloc(count ? count : 1, sizeof *c->runs))) {
-        free(c);
-        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for %zu runs", count);
-    }
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        if (!sources[i].is_root)
-            rc = fill_run(&sources[i], &c->runs[c->count++], err);
-    if (rc < 0) {
-        configure_free(c);
-        return rc;
-    }
-    configure_roots(in, sources, count);
-    c->in = in;
-    c->op.run = apply_configure;
-    c->op.done = configure_done;
-    in->configuring = true;
-    in->pending++;
-    store_submit(in->o.store, &c->op);
-    return 0;
-}
-
 /* ---- open and close ---- */
 
 static void on_scan_stopped(struct scan_listener *l, unsigned abandoned)
@@ -727,7 +484,7 @@ static void on_scan_stopped(struct scan_listener *l, unsigned abandoned)
             abandoned);
     in->scan = NULL;
     in->scan_stopped = true;
-    finish_close(in);
+    ingest_finish_close(in);
 }
 
 static void on_hint_closed(struct hint_listener *l)
@@ -736,10 +493,10 @@ static void on_hint_closed(struct hint_listener *l)
 
     in->hint = NULL;
     in->hint_closed = true;
-    finish_close(in);
+    ingest_finish_close(in);
 }
 
-static void finish_close(struct ingest *in)
+void ingest_finish_close(struct ingest *in)
 {
     if (!in->closing || in->pending || !in->scan_stopped || !in->hint_closed)
         return;
@@ -748,6 +505,7 @@ static void finish_close(struct ingest *in)
     list_for_each_safe(node, &in->watched) {
         watched_free(list_entry(node, struct watched, link));
     }
+    ingest_free_roots(in);
     free(in);
     if (on_closed)
         on_closed(arg);

@@ -37,17 +37,20 @@ int ingest_open(const struct ingest_options *o, struct ingest **ret, struct sewa
 /*
  * The configuration's runs and roots, at start and after a reload: rows are made or brought up to
  * date, runs that left the configuration are no longer watched (their index is kept), and runs that
- * were made over HTTP are watched again.
+ * were made over HTTP are watched again, where they lie below one of @allowed_roots
+ * (NULL-terminated).
  */
 int ingest_configure(struct ingest *in, const struct ingest_source *sources, size_t count,
-                     struct sewa_error *err);
+                     const char *const *allowed_roots, struct sewa_error *err);
 
 /* How often directories are scanned, from now on. */
 void ingest_set_interval(struct ingest *in, int64_t interval_ms);
 
-/* A run was made or changed over HTTP and committed: watch it. @within: the allowed root that its
- * directory, links resolved, must lie below; NULL: anywhere. */
-void ingest_watch_run(struct ingest *in, const struct run_row *run, const char *within);
+/*
+ * A run was made or changed and committed: watch it. One that was made over HTTP must lie below one
+ * of the allowed roots, and from there down no link is followed, now or after a restart.
+ */
+void ingest_watch_run(struct ingest *in, const struct run_row *run);
 
 /* The run is deleted: stop watching. */
 void ingest_forget_run(struct ingest *in, int64_t run_id);

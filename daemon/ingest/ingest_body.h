@@ -1,0 +1,75 @@
+/*
+ * ingest_body - the inside of the ingest room, for the files that are one: ingest.c (what is
+ * watched, reports become rows) and configure.c (runs of the configuration, runs below roots).
+ */
+#ifndef INGEST_INGEST_BODY_H
+#define INGEST_INGEST_BODY_H
+
+#include "ingest/ingest.h"
+#include "watch/hint.h"
+#include "watch/report.h"
+#include "watch/scan.h"
+
+/* Ids of targets: a run is its row's id; a root is ROOT_ID plus its place in the configuration. */
+#define ROOT_ID ((uint64_t)1 << 62)
+
+/* What is to be watched. Texts may be NULL for "". */
+struct watching {
+    uint64_t id;
+    const char *name; /* of the run or the root */
+    const char *path, *pattern, *state_key, *marker;
+    int64_t settle_ms;
+    const char *beneath;   /* watch/target.h: from here down no link is followed; NULL: links are */
+    const char *objection; /* why it must not be watched after all, or NULL */
+};
+
+/* One watched directory. */
+struct watched {
+    struct list link;
+    uint64_t id;
+    bool is_root;
+    char *name;
+    char *path, *pattern, *state_key, *marker, *beneath;
+    int64_t settle_ms;
+    bool is_refused;   /* it is not scanned: the status says why */
+    bool settled_down; /* it was scanned once, or has said why it cannot be */
+    struct ingest_status status;
+};
+
+struct ingest {
+    struct ingest_options o;
+    struct scan *scan;
+    struct hint *hint;
+    struct scan_listener scan_listener;
+    struct hint_listener hint_listener;
+    struct list watched;
+    struct list watchers;
+    char **allowed_roots; /* NULL-terminated: what runs that were made over HTTP may watch */
+    bool closing;
+    bool configured;  /* the rows of the configuration have been written once */
+    bool configuring; /* they are being written */
+    unsigned pending; /* writes under way */
+    bool scan_stopped, hint_closed;
+    void (*on_closed)(void *arg);
+    void *on_closed_arg;
+};
+
+/* ---- ingest.c ---- */
+
+struct watched *ingest_find(const struct ingest *in, uint64_t id);
+
+/* Watch it, or watch it in another way; nothing happens when it is watched like this already. */
+void ingest_watch(struct ingest *in, const struct watching *what);
+void ingest_unwatch(struct ingest *in, struct watched *w);
+
+/* One of the things that closing waits for has ended. */
+void ingest_finish_close(struct ingest *in);
+
+/* ---- configure.c ---- */
+
+/* A directory below a root has come or gone. */
+void ingest_on_directory(struct ingest *in, const struct watched *root, const struct report *r);
+
+void ingest_free_roots(struct ingest *in);
+
+#endif
