@@ -46,7 +46,6 @@ int api_open(const struct api_options *o, struct api **ret, struct sewa_error *e
 void api_drain(struct api *a)
 {
     a->draining = true;
-    followers_tick(a); /* ends them: none may be suspended when the server stops */
 }
 
 void api_configure(struct api *a, const char *const *allowed_roots, int64_t settle_ms)

@@ -31,10 +31,10 @@ struct api {
 struct api_write {
     struct store_op op;
     struct api *api;
-    struct request *rq;
+    struct request *rq; /* NULL when the server has closed meanwhile */
     char *key;          /* Idempotency-Key or NULL */
     char *scope;        /* method and path */
-    uint8_t digest[32]; /* of the body */
+    uint8_t digest[32]; /* of the query and the body */
     int64_t now_ms;
 
     /*
@@ -71,6 +71,21 @@ void api_write_refuse(struct api_write *w, const struct sewa_error *err);
 /* In apply(): the body from a JSON value that is stolen. */
 int api_write_body(struct api_write *w, unsigned status, json_t *value, struct sewa_error *err);
 
+/* ---- api_read.c: a read that may take long ---- */
+
+struct api_read {
+    struct work base;
+    struct request *rq; /* NULL when the server has closed meanwhile */
+    char *path;         /* of the database */
+    /* On the pool; sees only this struct and the database. */
+    int (*read)(struct api_read *r, struct db *db, struct sewa_error *err);
+    void (*answer)(struct api_read *r); /* on the loop, after a read that did not fail */
+    void (*release)(struct api_read *r);
+};
+
+/* Hold the request and read; read, answer and release are set. Owns r from here on. */
+void api_read_submit(struct api *a, struct request *rq, struct api_read *r);
+
 /* ---- views.c: rows as the API shows them; NULL when out of memory ---- */
 
 json_t *view_time(int64_t ms); /* RFC 3339, or null for 0 */
@@ -97,14 +112,20 @@ struct list_reply {
 /* Read "limit" and "page_token"; answers and returns -1 when they are wrong. */
 int list_begin(struct list_reply *l, struct request *rq, const char *order,
                struct page_key *ret_after, bool *ret_has_after, struct sewa_error *err);
+
+/* For each row: true when it is the one too many. */
+bool list_is_full(struct list_reply *l);
+
+/* Answer, and let go of the items. */
 void list_finish(struct list_reply *l);
 
 /* "key" or "key=value" of a label filter; heap memory in ret_key, value points into it. */
 int query_label(const struct request *rq, char **ret_key, const char **ret_value,
                 struct sewa_error *err);
 
-/* The run named in the path: 0, or the request was answered and -1. */
-int find_run(struct api *a, struct request *rq, const char *name_or_uid, struct run_row *ret);
+/* The run or job that the first parameter of the path names; SEWA_E_NOT_FOUND. */
+int find_run(struct api *a, const struct request *rq, struct run_row *ret, struct sewa_error *err);
+int find_job(struct api *a, const struct request *rq, struct job_row *ret, struct sewa_error *err);
 
 /* Merge the members of patch (RFC 7396) into text; heap text. @numbers: values are numbers, else
  * strings. */
@@ -145,10 +166,23 @@ void api_worker_heartbeat(struct api *a, struct request *rq);
 void api_worker_result(struct api *a, struct request *rq);
 void api_worker_log(struct api *a, struct request *rq);
 
-/* A job that was planned: insert it, queue it, answer 201 or 202 with its body. Request and plan
- * are stolen. */
-void api_job_insert(struct api *a, struct request *rq, struct job_request *request,
-                    struct job_plan *plan, const char *retry_of, unsigned status);
+/*
+ * A new job: begin with its Idempotency-Key (a request that was answered is answered again although
+ * its plan may not be possible any more), fill in the request, plan it, and submit the write: it is
+ * inserted, queued, and answered with its body.
+ */
+struct submission {
+    struct job_request *request;
+    struct job_plan *plan;
+    char retry_of[ID_TEXT_SIZE];
+    unsigned status;
+    struct job_row row;
+};
+
+/* NULL: the request was answered. */
+struct api_write *submission_begin(struct api *a, struct request *rq, unsigned status,
+                                   struct submission **ret);
+int submission_plan(struct api *a, struct submission *s, struct sewa_error *err);
 
 /* Waiting for a job (api_wait.c): the clock and changes. */
 void waiters_changed(struct api *a, const char *uid);

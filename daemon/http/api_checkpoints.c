@@ -1,11 +1,10 @@
 /*
- * api_checkpoints - the checkpoints of a run, one checkpoint, its tensors, its labels.
+ * api_checkpoints - the checkpoints of a run, one checkpoint, its labels.
  */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "formats/layout.h"
 #include "http/api_body.h"
 #include "store/service.h"
 
@@ -48,10 +47,8 @@ static int add_checkpoint(const struct checkpoint_row *row, void *arg, struct se
 {
     struct listing *l = arg;
 
-    if ((int64_t)json_array_size(l->list.items) == l->list.limit) {
-        l->list.more = true;
+    if (list_is_full(&l->list))
         return 0;
-    }
     int rc = with_layout(store_reader(l->api->o.store), row, &l->layout, err);
     if (rc < 0)
         return rc;
@@ -62,20 +59,32 @@ static int add_checkpoint(const struct checkpoint_row *row, void *arg, struct se
     return rc < 0 ? rc : 0;
 }
 
-/* "step", "discovered_at" or "metric.NAME", with " asc" or " desc". */
-static int read_order(struct listing *l, const char *text, char *order, size_t size,
+enum { ORDER_SIZE = 72 };
+
+/* Cut the last word off when it is this one. */
+static bool cut_word(char *text, const char *word)
+{
+    char *space = strrchr(text, ' ');
+
+    if (!space || strcmp(space + 1, word) != 0)
+        return false;
+    *space = '\0';
+    return true;
+}
+
+/* "step", "discovered_at" or "metric.NAME", with " asc" or " desc". order keeps what comes first.
+ */
+static int read_order(struct listing *l, const char *text, char order[ORDER_SIZE],
                       struct sewa_error *err)
 {
-    char *direction = NULL;
-
-    snprintf(order, size, "%s", text ? text : "step");
-    direction = strchr(order, ' ');
-    if (direction)
-        *direction++ = '\0';
-    if (direction && strcmp(direction, "asc") != 0 && strcmp(direction, "desc") != 0)
-        return sewa_fail(err, SEWA_E_INVALID, "'order_by' ends in '%.20s', allowed is asc or desc",
-                         direction);
-    l->filter.descending = direction && strcmp(direction, "desc") == 0;
+    text = text ? text : "step";
+    if (strlen(text) >= ORDER_SIZE)
+        return sewa_fail(err, SEWA_E_INVALID, "'order_by' has %zu bytes, at most %d are allowed",
+                         strlen(text), ORDER_SIZE - 1);
+    memcpy(order, text, strlen(text) + 1);
+    l->filter.descending = cut_word(order, "desc");
+    if (!l->filter.descending)
+        cut_word(order, "asc");
     if (strcmp(order, "step") == 0)
         l->filter.order = CHECKPOINT_BY_STEP;
     else if (strcmp(order, "discovered_at") == 0)
@@ -84,8 +93,9 @@ static int read_order(struct listing *l, const char *text, char *order, size_t s
         l->filter.order = CHECKPOINT_BY_METRIC;
     else
         return sewa_fail(err, SEWA_E_INVALID,
-                         "'order_by' is '%.60s', allowed is step, discovered_at or metric.NAME",
-                         order);
+                         "'order_by' is '%.80s', allowed is step, discovered_at or metric.NAME, "
+                         "each with asc or desc",
+                         text);
     if (l->filter.order == CHECKPOINT_BY_METRIC)
         l->filter.metric = order + 7;
     return 0;
@@ -105,6 +115,10 @@ static int read_filters(struct listing *l, struct request *rq, struct sewa_error
     int rc = request_query_int(rq, "min_step", 0, INT64_MAX, 0, &l->filter.min_step, err);
     if (rc == 0)
         rc = request_query_int(rq, "max_step", 0, INT64_MAX, 0, &l->filter.max_step, err);
+    if (rc == 0 && l->filter.has_min_step && l->filter.has_max_step &&
+        l->filter.min_step > l->filter.max_step)
+        rc = sewa_fail(err, SEWA_E_INVALID, "'max_step' %lld is below 'min_step' %lld",
+                       (long long)l->filter.max_step, (long long)l->filter.min_step);
     if (rc == 0)
         rc = query_label(rq, &l->label, &l->filter.label_value, err);
     l->filter.label_key = l->label;
@@ -113,24 +127,22 @@ static int read_filters(struct listing *l, struct request *rq, struct sewa_error
 
 void api_checkpoints_list(struct api *a, struct request *rq)
 {
-    static const char *const known[] = { "limit",    "page_token", "state",    "min_step",
-                                         "max_step", "label",      "order_by", NULL };
     AUTO(run_row_clear) struct run_row run = { 0 };
     struct listing l = { .api = a, .run = &run };
     struct page_key after = { 0 };
     struct sewa_error err;
-    char order[72], token_order[72];
+    char order[ORDER_SIZE], token_order[PAGE_ORDER_SIZE];
+    int rc = find_run(a, rq, &run, &err);
 
-    if (find_run(a, rq, rq->parameters[0], &run) < 0)
-        return;
-    int rc = request_query_known(rq, known, &err);
     if (rc == 0)
-        rc = read_order(&l, request_query(rq, "order_by"), order, sizeof order, &err);
+        rc = read_order(&l, request_query(rq, "order_by"), order, &err);
     if (rc == 0)
         rc = read_filters(&l, rq, &err);
-    snprintf(token_order, sizeof token_order, "%.60s%s", order, l.filter.descending ? "-" : "+");
-    if (rc == 0)
+    if (rc == 0) {
+        snprintf(token_order, sizeof token_order, "checkpoints %lld %s%s", (long long)run.id, order,
+                 l.filter.descending ? "-" : "+");
         rc = list_begin(&l.list, rq, token_order, &after, &l.filter.has_after, &err);
+    }
     l.filter.run_id = run.id;
     l.filter.after_id = after.id;
     l.filter.after_number = after.number;
@@ -149,23 +161,20 @@ void api_checkpoints_list(struct api *a, struct request *rq)
 
 /* ---- show ---- */
 
-static int find_checkpoint(struct api *a, struct request *rq, struct checkpoint_row *ret,
-                           struct run_row *run)
+static int find_checkpoint(struct api *a, const struct request *rq, struct checkpoint_row *ret,
+                           struct run_row *run, struct sewa_error *err)
 {
     struct db *db = store_reader(a->o.store);
-    struct sewa_error err;
-    int rc = checkpoint_find(db, rq->parameters[0], ret, &err);
+    int rc = checkpoint_find(db, rq->parameters[0], ret, err);
 
     if (rc == 0)
-        rc = sewa_fail(&err, SEWA_E_NOT_FOUND, "there is no checkpoint '%s'", rq->parameters[0]);
+        return sewa_fail(err, SEWA_E_NOT_FOUND, "there is no checkpoint '%.80s'",
+                         rq->parameters[0]);
     if (rc > 0)
-        rc = run_by_id(db, ret->run_id, run, &err);
-    if (rc > 0)
-        return 0;
+        rc = run_by_id(db, ret->run_id, run, err);
     if (rc == 0)
-        sewa_fail(&err, SEWA_E_NOT_FOUND, "the run of checkpoint '%s' is gone", rq->parameters[0]);
-    reply_error(rq, &err);
-    return -1;
+        return sewa_fail(err, SEWA_E_NOT_FOUND, "the run of checkpoint '%s' is gone", ret->uid);
+    return rc < 0 ? rc : 0;
 }
 
 static json_t *show(struct db *db, const struct checkpoint_row *row, const struct run_row *run)
@@ -186,72 +195,12 @@ void api_checkpoints_show(struct api *a, struct request *rq)
 {
     AUTO(checkpoint_row_clear) struct checkpoint_row row = { 0 };
     AUTO(run_row_clear) struct run_row run = { 0 };
-
-    if (find_checkpoint(a, rq, &row, &run) == 0)
-        reply_json(rq, 200, show(store_reader(a->o.store), &row, &run));
-}
-
-/* ---- tensors ---- */
-
-static json_t *tensor_json(const struct tensor *t)
-{
-    AUTOJSON json_t *shape = json_array();
-
-    for (int i = 0; shape && i < t->rank; i++)
-        if (json_array_append_new(shape, json_integer(t->shape[i])) < 0)
-            return NULL;
-    return json_pack("{s:s, s:s, s:O?, s:I, s:I}", "name", t->name, "dtype", dtype_name(t->dtype),
-                     "shape", shape, "offset", (json_int_t)t->offset, "bytes",
-                     (json_int_t)t->bytes);
-}
-
-static int list_tensors(struct list_reply *l, const struct layout *layout, size_t first,
-                        struct sewa_error *err)
-{
-    for (size_t i = first; i < layout->count; i++) {
-        if ((int64_t)json_array_size(l->items) == l->limit) {
-            l->more = true;
-            return 0;
-        }
-        if (json_array_append_new(l->items, tensor_json(&layout->tensors[i])) < 0)
-            return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a list");
-        l->last.id = (int64_t)i + 1;
-    }
-    return 0;
-}
-
-void api_checkpoints_tensors(struct api *a, struct request *rq)
-{
-    static const char *const known[] = { "limit", "page_token", NULL };
-    AUTO(checkpoint_row_clear) struct checkpoint_row row = { 0 };
-    AUTO(run_row_clear) struct run_row run = { 0 };
-    AUTO(layout_row_clear) struct layout_row stored = { 0 };
-    AUTOPTR(layout_free) struct layout *layout = NULL;
-    struct list_reply l = { 0 };
-    struct page_key after = { 0 };
     struct sewa_error err;
-    bool has_after;
 
-    if (find_checkpoint(a, rq, &row, &run) < 0)
-        return;
-    int rc = request_query_known(rq, known, &err);
-    if (rc == 0)
-        rc = list_begin(&l, rq, "tensors", &after, &has_after, &err);
-    if (rc == 0 && row.layout_id == 0)
-        rc = sewa_fail(&err, SEWA_E_CONFLICT, "the tensors of checkpoint '%s' are not known: %s",
-                       row.uid, row.reason);
-    if (rc == 0)
-        rc = layout_by_id(store_reader(a->o.store), row.layout_id, true, &stored, &err);
-    if (rc >= 0)
-        rc = layout_decode(stored.tensors, stored.tensors_bytes, &layout, &err);
-    if (rc >= 0)
-        rc = list_tensors(&l, layout, has_after ? (size_t)after.id : 0, &err);
-    if (rc < 0) {
-        json_decref(l.items);
+    if (find_checkpoint(a, rq, &row, &run, &err) == 0)
+        reply_json(rq, 200, show(store_reader(a->o.store), &row, &run));
+    else
         reply_error(rq, &err);
-        return;
-    }
-    list_finish(&l);
 }
 
 /* ---- patch ---- */

@@ -55,44 +55,53 @@ void api_evaluators_list(struct api *a, struct request *rq)
             return;
         }
     }
-    reply_json(rq, 200, json_pack("{s:O?, s:n}", "items", items, "next_page_token"));
+    reply_json(rq, 200, json_pack("{s:O, s:n}", "items", items, "next_page_token"));
+}
+
+static int no_evaluator(const char *name, struct sewa_error *err)
+{
+    return sewa_fail(err, SEWA_E_NOT_FOUND, "there is no evaluator '%.80s' in the configuration",
+                     name);
 }
 
 void api_evaluators_show(struct api *a, struct request *rq)
 {
     const char *name = rq->parameters[0];
     const json_t *spec = json_object_get(a->o.evaluators(a->o.arg), name);
+    struct sewa_error err;
 
-    if (spec)
+    if (spec) {
         reply_json(rq, 200, show(name, spec));
-    else
-        reply_fail(rq, SEWA_E_NOT_FOUND, "there is no evaluator '%.80s' in the configuration",
-                   name);
+    } else {
+        no_evaluator(name, &err);
+        reply_error(rq, &err);
+    }
+}
+
+static int read_check(struct api *a, struct request *rq, struct submission *s,
+                      struct sewa_error *err)
+{
+    const char *name = rq->parameters[0];
+    AUTOJSON json_t *body = NULL;
+
+    if (!json_object_get(a->o.evaluators(a->o.arg), name))
+        return no_evaluator(name, err);
+    int rc = request_json(rq, false, &body, err);
+    if (rc == 0)
+        rc = job_request_parse_check(name, body, &s->request, err);
+    return rc < 0 ? rc : submission_plan(a, s, err);
 }
 
 void api_evaluators_check(struct api *a, struct request *rq)
 {
-    const char *name = rq->parameters[0];
-    AUTOJSON json_t *body = NULL;
-    AUTOPTR(job_request_free) struct job_request *q = NULL;
-    AUTOPTR(job_plan_free) struct job_plan *plan = NULL;
-    struct plan_limits limits;
+    struct submission *s;
+    struct api_write *w = submission_begin(a, rq, 202, &s);
     struct sewa_error err;
 
-    if (!json_object_get(a->o.evaluators(a->o.arg), name)) {
-        reply_fail(rq, SEWA_E_NOT_FOUND, "there is no evaluator '%.80s' in the configuration",
-                   name);
+    if (!w)
         return;
-    }
-    jobs_limits(a->o.jobs, &limits);
-    int rc = request_json(rq, false, &body, &err);
-    if (rc == 0)
-        rc = job_request_parse_check(name, body, &q, &err);
-    if (rc == 0)
-        rc = job_plan_make(store_reader(a->o.store), q, &limits, &plan, &err);
-    if (rc < 0) {
-        reply_error(rq, &err);
-        return;
-    }
-    api_job_insert(a, rq, TAKE(q), TAKE(plan), NULL, 202);
+    if (read_check(a, rq, s, &err) < 0)
+        api_write_refuse(w, &err);
+    else
+        api_write_submit(w);
 }

@@ -12,14 +12,6 @@
 
 /* ---- submit ---- */
 
-struct submission {
-    struct job_request *request;
-    struct job_plan *plan;
-    char retry_of[ID_TEXT_SIZE];
-    unsigned status;
-    struct job_row row;
-};
-
 static void submission_free(void *arg)
 {
     struct submission *s = arg;
@@ -52,9 +44,8 @@ static void queue_inserted(struct api_write *w)
     jobs_take(w->api->o.jobs, &s->row);
 }
 
-/* Begin with the key: a replayed request is answered although its plan may not be possible any
- * more. */
-static struct api_write *begin(struct api *a, struct request *rq, struct submission **ret)
+struct api_write *submission_begin(struct api *a, struct request *rq, unsigned status,
+                                   struct submission **ret)
 {
     struct submission *s = calloc(1, sizeof *s);
 
@@ -63,6 +54,7 @@ static struct api_write *begin(struct api *a, struct request *rq, struct submiss
         reply_fail(rq, SEWA_E_NO_MEMORY, "no memory for the request");
         return NULL;
     }
+    s->status = status;
     struct api_write *w = api_write_new(a, rq, s, submission_free);
     if (w) {
         w->apply = apply_insert;
@@ -71,49 +63,43 @@ static struct api_write *begin(struct api *a, struct request *rq, struct submiss
     return w;
 }
 
-void api_job_insert(struct api *a, struct request *rq, struct job_request *request,
-                    struct job_plan *plan, const char *retry_of, unsigned status)
+int submission_plan(struct api *a, struct submission *s, struct sewa_error *err)
 {
-    struct submission *s;
-    struct api_write *w = begin(a, rq, &s);
+    struct plan_limits limits;
+    int rc = jobs_have_room(a->o.jobs, err);
 
-    if (!w) {
-        job_request_free(request);
-        job_plan_free(plan);
-        return;
-    }
-    s->request = request;
-    s->plan = plan;
-    s->status = status;
-    snprintf(s->retry_of, sizeof s->retry_of, "%s", retry_of ? retry_of : "");
-    api_write_submit(w);
+    jobs_limits(a->o.jobs, &limits);
+    return rc < 0 ? rc
+                  : job_plan_make(store_reader(a->o.store), s->request, &limits, &s->plan, err);
 }
 
-/* 1: there are enough new checkpoints, or nobody asked; 0: not, and the request was answered. */
-static int enough_new(struct api *a, struct request *rq, const struct submission *s,
+/*
+ * 1: there are enough new checkpoints, or nobody asked; 0: not, and reason says so. Asked before
+ * the plan is made: too few checkpoints for a plan are a reason to wait then, not a mistake.
+ */
+static int enough_new(struct api *a, const struct job_request *q, char *reason, size_t size,
                       struct sewa_error *err)
 {
+    AUTO(run_row_clear) struct run_row run = { 0 };
     struct db *db = store_reader(a->o.store);
-    const struct job_request *q = s->request;
     int64_t last, newer = 0;
 
     if (q->if_new_checkpoints == 0)
         return 1;
-    int rc = job_last_success(db, s->plan->run_id, q->method, &last, err);
+    int rc = run_find(db, q->run, &run, err);
     if (rc == 0)
-        rc = checkpoint_count_newer(db, s->plan->run_id, last, &newer, err);
+        return 1; /* the plan says that there is no such run */
+    if (rc > 0)
+        rc = job_last_success(db, run.id, q->method, &last, err);
+    if (rc == 0)
+        rc = checkpoint_count_newer(db, run.id, last, &newer, err);
     if (rc < 0)
         return rc;
-    if (newer >= q->if_new_checkpoints)
-        return 1;
-    char reason[200];
-    snprintf(
-        reason, sizeof reason,
-        "run '%s' has %lld new complete checkpoints since the last successful %s job, %lld are "
-        "asked for",
-        s->plan->run_name, (long long)newer, q->method, (long long)q->if_new_checkpoints);
-    reply_json(rq, 200, json_pack("{s:b, s:s}", "submitted", 0, "reason", reason));
-    return 0;
+    snprintf(reason, size,
+             "run '%s' has %lld new complete checkpoints since the last successful %s job, %lld "
+             "are asked for",
+             run.name, (long long)newer, q->method, (long long)q->if_new_checkpoints);
+    return newer >= q->if_new_checkpoints;
 }
 
 static void reply_dry_run(struct request *rq, const struct submission *s)
@@ -123,87 +109,85 @@ static void reply_dry_run(struct request *rq, const struct submission *s)
                          "plan", job_plan_show(s->plan)));
 }
 
+/* 1: there is a plan; 0: reason says why nothing is to be done. */
+static int read_submission(struct api *a, struct request *rq, struct submission *s, bool dry_run,
+                           char *reason, size_t size, struct sewa_error *err)
+{
+    AUTOJSON json_t *body = NULL;
+    int rc = request_json(rq, false, &body, err);
+
+    if (rc == 0)
+        rc = job_request_parse(body, &s->request, err);
+    if (rc == 0)
+        rc = dry_run ? 1 : enough_new(a, s->request, reason, size, err);
+    if (rc <= 0)
+        return rc;
+    rc = submission_plan(a, s, err);
+    return rc < 0 ? rc : 1;
+}
+
 void api_jobs_create(struct api *a, struct request *rq)
 {
-    static const char *const known[] = { "dry_run", NULL };
     struct submission *s;
-    struct api_write *w = begin(a, rq, &s);
-    AUTOJSON json_t *body = NULL;
-    struct plan_limits limits;
+    struct api_write *w = submission_begin(a, rq, 201, &s);
     struct sewa_error err;
+    char reason[200];
     bool dry_run = false;
 
     if (!w)
         return;
-    s->status = 201;
-    jobs_limits(a->o.jobs, &limits);
-    int rc = request_query_known(rq, known, &err);
+    int rc = request_query_bool(rq, "dry_run", false, &dry_run, &err);
     if (rc == 0)
-        rc = request_query_bool(rq, "dry_run", false, &dry_run, &err);
-    if (rc == 0)
-        rc = request_json(rq, false, &body, &err);
-    if (rc == 0)
-        rc = job_request_parse(body, &s->request, &err);
-    if (rc == 0)
-        rc = job_plan_make(store_reader(a->o.store), s->request, &limits, &s->plan, &err);
+        rc = read_submission(a, rq, s, dry_run, reason, sizeof reason, &err);
     if (rc < 0) {
         api_write_refuse(w, &err);
         return;
     }
-    if (dry_run) {
-        reply_dry_run(rq, s);
-        api_write_drop(w);
+    if (rc > 0 && !dry_run) {
+        api_write_submit(w);
         return;
     }
-    rc = enough_new(a, rq, s, &err);
-    if (rc < 0)
-        api_write_refuse(w, &err);
-    else if (rc == 0)
-        api_write_drop(w);
+    if (dry_run)
+        reply_dry_run(rq, s);
     else
-        api_write_submit(w);
+        reply_json(rq, 200, json_pack("{s:b, s:s}", "submitted", 0, "reason", reason));
+    api_write_drop(w); /* nothing was changed: there is nothing to remember */
 }
 
-/* ---- one job by its id ---- */
-
-static int find_job(struct api *a, struct request *rq, struct job_row *ret)
+static int read_retry(struct api *a, struct request *rq, struct submission *s,
+                      struct sewa_error *err)
 {
-    struct sewa_error err;
-    int rc = job_find(store_reader(a->o.store), rq->parameters[0], ret, &err);
+    AUTO(job_row_clear) struct job_row row = { 0 };
+    int rc = request_no_fields(rq, err);
 
-    if (rc > 0)
-        return 0;
     if (rc == 0)
-        sewa_fail(&err, SEWA_E_NOT_FOUND, "there is no job '%s'", rq->parameters[0]);
-    reply_error(rq, &err);
-    return -1;
+        rc = find_job(a, rq, &row, err);
+    if (rc < 0)
+        return rc;
+    if (!job_state_is_final((enum job_state)job_state_from_name(row.state)))
+        return sewa_fail(err, SEWA_E_CONFLICT,
+                         "job '%s' is %s: it can be retried when it is finished", row.uid,
+                         row.state);
+    memcpy(s->retry_of, row.uid, sizeof s->retry_of);
+    AUTOJSON json_t *stored = json_parse(row.request, strlen(row.request), err);
+    if (!stored)
+        return err->code;
+    rc = job_request_parse_stored(stored, &s->request, err);
+    return rc < 0 ? rc : submission_plan(a, s, err);
 }
 
 void api_jobs_retry(struct api *a, struct request *rq)
 {
-    AUTO(job_row_clear) struct job_row row = { 0 };
-    AUTOPTR(job_request_free) struct job_request *q = NULL;
-    AUTOPTR(job_plan_free) struct job_plan *plan = NULL;
-    struct plan_limits limits;
+    struct submission *s;
+    struct api_write *w = submission_begin(a, rq, 201, &s);
     struct sewa_error err;
 
-    if (find_job(a, rq, &row) < 0)
+    if (!w)
         return;
-    if (!job_state_is_final((enum job_state)job_state_from_name(row.state))) {
-        reply_fail(rq, SEWA_E_CONFLICT, "job '%s' is %s: it can be retried when it is finished",
-                   row.uid, row.state);
-        return;
-    }
-    jobs_limits(a->o.jobs, &limits);
-    AUTOJSON json_t *stored = view_parsed(row.request);
-    int rc = job_request_parse_stored(stored, &q, &err);
-    if (rc == 0)
-        rc = job_plan_make(store_reader(a->o.store), q, &limits, &plan, &err);
-    if (rc < 0) {
-        reply_error(rq, &err);
-        return;
-    }
-    api_job_insert(a, rq, TAKE(q), TAKE(plan), row.uid, 201);
+    if (read_retry(a, rq, s, &err) < 0)
+        api_write_refuse(w, &err);
+    else
+        api_write_submit(w);
 }
 
 /* ---- cancel and delete ---- */
@@ -270,9 +254,14 @@ static struct api_write *begin_on_target(struct api *a, struct request *rq)
 void api_jobs_cancel(struct api *a, struct request *rq)
 {
     struct api_write *w = begin_on_target(a, rq);
+    struct sewa_error err;
 
     if (!w)
         return;
+    if (request_no_fields(rq, &err) < 0) {
+        api_write_refuse(w, &err);
+        return;
+    }
     w->apply = apply_cancel;
     w->committed = cancel;
     api_write_submit(w);
@@ -327,10 +316,8 @@ static int add_job(const struct job_row *row, void *arg, struct sewa_error *err)
 {
     struct listing *l = arg;
 
-    if ((int64_t)json_array_size(l->list.items) == l->list.limit) {
-        l->list.more = true;
+    if (list_is_full(&l->list))
         return 0;
-    }
     json_t *artifacts = view_artifacts(store_reader(l->api->o.store), row, err);
     if (!artifacts)
         return err->code;
@@ -369,8 +356,6 @@ static int read_filter(struct api *a, struct request *rq, struct job_filter *f, 
 
 void api_jobs_list(struct api *a, struct request *rq)
 {
-    static const char *const known[] = { "limit", "page_token",    "state", "run",
-                                         "label", "created_after", NULL };
     struct listing l = { .api = a, .now_ms = clock_now_ms() };
     struct job_filter filter = { 0 };
     struct page_key after = { 0 };
@@ -378,9 +363,7 @@ void api_jobs_list(struct api *a, struct request *rq)
     AUTOFREE char *label = NULL;
     bool has_after;
 
-    int rc = request_query_known(rq, known, &err);
-    if (rc == 0)
-        rc = read_filter(a, rq, &filter, &label, &err);
+    int rc = read_filter(a, rq, &filter, &label, &err);
     if (rc == 0)
         rc = list_begin(&l.list, rq, "jobs", &after, &has_after, &err);
     filter.before_id = after.id;

@@ -47,10 +47,8 @@ static int add_run(const struct run_row *run, void *arg, struct sewa_error *err)
 {
     struct listing *l = arg;
 
-    if ((int64_t)json_array_size(l->list.items) == l->list.limit) {
-        l->list.more = true;
+    if (list_is_full(&l->list))
         return 0;
-    }
     json_t *o = show(l->api, run, err);
     if (!o || json_array_append_new(l->list.items, o) < 0)
         return o ? sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a list") : err->code;
@@ -60,15 +58,12 @@ static int add_run(const struct run_row *run, void *arg, struct sewa_error *err)
 
 void api_runs_list(struct api *a, struct request *rq)
 {
-    static const char *const known[] = { "limit", "page_token", NULL };
     struct listing l = { .api = a };
     struct page_key after;
     struct sewa_error err;
     bool has_after;
-    int rc = request_query_known(rq, known, &err);
+    int rc = list_begin(&l.list, rq, "runs", &after, &has_after, &err);
 
-    if (rc == 0)
-        rc = list_begin(&l.list, rq, "runs", &after, &has_after, &err);
     if (rc == 0)
         rc = run_list(store_reader(a->o.store), has_after ? after.text : NULL, l.list.limit + 1,
                       add_run, &l, &err);
@@ -85,9 +80,7 @@ void api_runs_show(struct api *a, struct request *rq)
     AUTO(run_row_clear) struct run_row run = { 0 };
     struct sewa_error err;
 
-    if (find_run(a, rq, rq->parameters[0], &run) < 0)
-        return;
-    json_t *o = show(a, &run, &err);
+    json_t *o = find_run(a, rq, &run, &err) == 0 ? show(a, &run, &err) : NULL;
     if (o)
         reply_json(rq, 200, o);
     else
@@ -120,13 +113,21 @@ static bool is_allowed(const struct api *a, const char *path)
     return false;
 }
 
+/* In a merge patch null takes a member away: it becomes what it is without having been set. */
+static const char *get_or_default(struct json_reader *r, const char *name)
+{
+    return json_get_string(r, name, json_is_given(r, name) ? "" : NULL);
+}
+
 /* The fields that say what is watched; shared by POST and PATCH. */
 static void read_watching(struct api *a, struct json_reader *r, struct change *c, bool is_new)
 {
-    const char *path = is_new ? json_need_string(r, "path") : json_get_string(r, "path", NULL);
-    const char *pattern = json_get_string(r, "pattern", NULL);
-    const char *state_key = json_get_string(r, "state_key", NULL);
-    const char *marker = json_get_string(r, "marker", NULL);
+    bool needs_path = is_new || json_is_given(r, "path");
+    const char *path = needs_path ? json_need_string(r, "path") : NULL;
+    const char *pattern = get_or_default(r, "pattern");
+    const char *state_key = get_or_default(r, "state_key");
+    const char *marker = get_or_default(r, "marker");
+    int64_t settle_default = json_is_given(r, "settle_seconds") ? a->o.settle_ms / 1000 : -1;
     struct sewa_error why;
 
     if (r->rc == 0 && path && !path_is_clean(path))
@@ -142,7 +143,7 @@ static void read_watching(struct api *a, struct json_reader *r, struct change *c
     c->run.pattern = pattern ? strdup(pattern) : NULL;
     c->run.state_key = state_key ? strdup(state_key) : NULL;
     c->run.marker = marker ? strdup(marker) : NULL;
-    c->run.settle_ms = json_get_int(r, "settle_seconds", 0, 3600, -1) * 1000;
+    c->run.settle_ms = json_get_int(r, "settle_seconds", 0, 3600, settle_default) * 1000;
 }
 
 static int read_new(struct api *a, const json_t *body, struct change *c, struct sewa_error *err)

@@ -1,198 +1,161 @@
 /*
- * api_trace - what a job has learned, iteration by iteration, as JSON or as a table.
+ * api_trace - what a job has learned, iteration by iteration, as JSON or as a table. Read on the
+ * pool: a long job has many rows.
  */
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "http/api_body.h"
+#include "http/fields.h"
+#include "http/trace_text.h"
 
-struct statistics {
-    double min, mean, max, entropy, spread;
+static const char as_json[] = "application/json";
+static const char as_csv[] = "text/csv";
+
+enum { NUMBERS_MAX = 1000000 }; /* probabilities of one answer; rows are left out to stay below */
+
+struct trace {
+    struct api_read base;
+    int64_t job_id;
+    char uid[ID_TEXT_SIZE];
+    char *plan;    /* JSON */
+    int64_t most;  /* rows */
+    bool as_table; /* or JSON */
+    bool is_first; /* of the rows */
+    struct buf text;
 };
-
-static double term(double p)
-{
-    return p > 0 ? -p * log(p) : 0;
-}
-
-static float probability(const struct trace_row *row, size_t i)
-{
-    float s;
-
-    memcpy(&s, (const char *)row->probabilities + i * sizeof s, sizeof s);
-    return s;
-}
-
-static struct statistics summarise(const struct trace_row *row)
-{
-    struct statistics st = { .min = INFINITY, .max = -INFINITY };
-
-    for (size_t i = 0; i < row->probability_count; i++) {
-        double s = (double)probability(row, i);
-        st.min = fmin(st.min, s);
-        st.max = fmax(st.max, s);
-        st.mean += s / (double)row->probability_count;
-        st.entropy += term(s) + term(1 - s);
-        st.spread += s * (1 - s);
-    }
-    return st;
-}
-
-/* ---- JSON ---- */
-
-static json_t *row_json(const struct trace_row *row)
-{
-    struct statistics st = summarise(row);
-    AUTOJSON json_t *s = json_array();
-
-    for (size_t i = 0; s && i < row->probability_count; i++)
-        if (json_array_append_new(s, json_real((double)probability(row, i))) < 0)
-            return NULL;
-    return json_pack("{s:I, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:O?}", "iteration",
-                     (json_int_t)row->iteration, "loss", json_number_or_null(row->loss),
-                     "temperature", json_number_or_null(row->temperature), "learning_rate",
-                     json_number_or_null(row->learning_rate), "dropped", (json_int_t)row->dropped,
-                     "min", json_number_or_null(st.min), "mean", json_number_or_null(st.mean),
-                     "max", json_number_or_null(st.max), "entropy", json_number_or_null(st.entropy),
-                     "spread", json_number_or_null(st.spread), "probabilities", s);
-}
 
 static int add_row(const struct trace_row *row, void *arg, struct sewa_error *err)
 {
-    if (json_array_append_new(arg, row_json(row)) < 0)
-        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the trace");
+    struct trace *t = arg;
+
+    (void)err;
+    if (t->as_table) {
+        trace_put_line(&t->text, row);
+        return 0;
+    }
+    if (!t->is_first)
+        buf_char(&t->text, ',');
+    t->is_first = false;
+    trace_put_object(&t->text, row);
     return 0;
 }
 
 /* Which checkpoint each probability belongs to. */
-static json_t *candidates_of(const struct job_row *job)
+static int put_candidates(struct trace *t, const json_t *candidates)
 {
-    AUTOJSON json_t *plan = view_parsed(job->plan);
     AUTOJSON json_t *list = json_array();
-    const json_t *all = json_object_get(plan, "candidates");
 
-    for (size_t i = 0; list && i < json_array_size(all); i++) {
-        const json_t *c = json_array_get(all, i);
+    for (size_t i = 0; list && i < json_array_size(candidates); i++) {
+        const json_t *c = json_array_get(candidates, i);
         if (json_array_append_new(list, json_pack("{s:O, s:O}", "checkpoint",
                                                   json_object_get(c, "checkpoint"), "step",
                                                   json_object_get(c, "step"))) < 0)
-            return NULL;
+            return -1;
     }
-    return TAKE(list);
+    AUTOFREE char *text = list ? json_text(list) : NULL;
+    buf_printf(&t->text, "{\"job\":\"%s\",\"candidates\":%s,\"items\":[", t->uid,
+               text ? text : "[]");
+    return text ? 0 : -1;
 }
 
-static void reply_as_json(struct api *a, struct request *rq, const struct job_row *job,
-                          int64_t stride)
+/* Every n-th row and the last one: a place is kept for that. */
+static int64_t stride_of(int64_t rows, int64_t most)
 {
-    AUTOJSON json_t *items = json_array();
-    struct sewa_error err;
-
-    if (!items || trace_list(store_reader(a->o.store), job->id, stride, add_row, items, &err) < 0) {
-        if (!items)
-            sewa_fail(&err, SEWA_E_NO_MEMORY, "no memory for the trace");
-        reply_error(rq, &err);
-        return;
-    }
-    reply_json(rq, 200,
-               json_pack("{s:s, s:o?, s:O}", "job", job->uid, "candidates", candidates_of(job),
-                         "items", items));
+    if (rows <= most)
+        return 1;
+    return most == 1 ? rows + 1 : (rows + most - 2) / (most - 1);
 }
 
-/* ---- CSV ---- */
-
-static void put_number(struct buf *b, double value, const char *separator)
+static int read_trace(struct api_read *base, struct db *db, struct sewa_error *err)
 {
-    if (isfinite(value))
-        buf_printf(b, "%s%.9g", separator, value);
+    struct trace *t = container_of(base, struct trace, base);
+    AUTOJSON json_t *plan = json_parse(t->plan, strlen(t->plan), err);
+    const json_t *candidates = json_object_get(plan, "candidates");
+    int64_t k = (int64_t)json_array_size(candidates), fit = NUMBERS_MAX / (k ? k : 1), rows;
+
+    if (!plan)
+        return err->code;
+    int rc = trace_count(db, t->job_id, &rows, err);
+    if (rc < 0)
+        return rc;
+    if (t->as_table)
+        trace_put_heading(&t->text, candidates);
+    else if (put_candidates(t, candidates) < 0)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the trace");
+    t->is_first = true;
+    rc = trace_list(db, t->job_id, stride_of(rows, t->most < fit ? t->most : fit), add_row, t, err);
+    if (!t->as_table)
+        buf_text(&t->text, "]}");
+    if (rc >= 0 && buf_failed(&t->text))
+        rc = sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the trace");
+    return rc < 0 ? rc : 0;
+}
+
+static void answer(struct api_read *base)
+{
+    struct trace *t = container_of(base, struct trace, base);
+    size_t n = t->text.len;
+    char *text = buf_take(&t->text);
+
+    reply_header(base->rq, "Vary", "Accept");
+    if (!text)
+        reply_fail(base->rq, SEWA_E_NO_MEMORY, "no memory for the trace");
     else
-        buf_text(b, separator);
+        reply_bytes(base->rq, 200, t->as_table ? "text/csv; charset=utf-8" : as_json, text, n);
 }
 
-static int add_line(const struct trace_row *row, void *arg, struct sewa_error *err)
+static void release(struct api_read *base)
 {
-    struct buf *b = arg;
-    struct statistics st = summarise(row);
+    struct trace *t = container_of(base, struct trace, base);
 
-    (void)err;
-    buf_printf(b, "%lld", (long long)row->iteration);
-    put_number(b, row->loss, ",");
-    put_number(b, row->temperature, ",");
-    put_number(b, row->learning_rate, ",");
-    buf_printf(b, ",%lld", (long long)row->dropped);
-    put_number(b, st.min, ",");
-    put_number(b, st.mean, ",");
-    put_number(b, st.max, ",");
-    put_number(b, st.entropy, ",");
-    put_number(b, st.spread, ",");
-    for (size_t i = 0; i < row->probability_count; i++)
-        put_number(b, (double)probability(row, i), ",");
-    buf_text(b, "\r\n");
+    buf_clear(&t->text);
+    free(t->plan);
+    free(t);
+}
+
+static int choose_form(const struct request *rq, bool *ret_as_table, struct sewa_error *err)
+{
+    const char *accept = request_header(rq, "accept");
+    int json = fields_quality(accept, as_json), table = fields_quality(accept, as_csv);
+
+    *ret_as_table = table > json;
+    if (json > 0 || table > 0)
+        return 0;
+    return sewa_fail(err, SEWA_E_NOT_ACCEPTABLE, "a trace is there as '%s' and as '%s'", as_json,
+                     as_csv);
+}
+
+static int begin(struct api *a, struct request *rq, struct trace *t, struct sewa_error *err)
+{
+    AUTO(job_row_clear) struct job_row job = { 0 };
+    int rc = request_query_int(rq, "max_points", 1, NUMBERS_MAX, NUMBERS_MAX, &t->most, err);
+
+    if (rc == 0)
+        rc = choose_form(rq, &t->as_table, err);
+    if (rc == 0)
+        rc = find_job(a, rq, &job, err);
+    if (rc < 0)
+        return rc;
+    t->job_id = job.id;
+    memcpy(t->uid, job.uid, sizeof t->uid);
+    t->plan = TAKE(job.plan);
     return 0;
-}
-
-static void put_heading(struct buf *b, const struct job_row *job)
-{
-    AUTOJSON json_t *list = candidates_of(job);
-
-    buf_text(b, "iteration,loss,temperature,learning_rate,dropped,min,mean,max,entropy,spread");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *step = json_object_get(json_array_get(list, i), "step");
-        if (json_is_integer(step))
-            buf_printf(b, ",step_%lld", (long long)json_integer_value(step));
-        else
-            buf_printf(b, ",candidate_%zu", i);
-    }
-    buf_text(b, "\r\n");
-}
-
-static void reply_as_csv(struct api *a, struct request *rq, const struct job_row *job,
-                         int64_t stride)
-{
-    struct buf b = { 0 };
-    struct sewa_error err;
-
-    put_heading(&b, job);
-    if (trace_list(store_reader(a->o.store), job->id, stride, add_line, &b, &err) < 0) {
-        buf_clear(&b);
-        reply_error(rq, &err);
-        return;
-    }
-    size_t n = b.len;
-    char *text = buf_take(&b);
-    if (text)
-        reply_bytes(rq, 200, "text/csv; charset=utf-8", text, n);
-    else
-        reply_fail(rq, SEWA_E_NO_MEMORY, "no memory for the trace");
 }
 
 void api_jobs_trace(struct api *a, struct request *rq)
 {
-    static const char *const known[] = { "max_points", NULL };
-    AUTO(job_row_clear) struct job_row job = { 0 };
-    struct db *db = store_reader(a->o.store);
-    const char *accept = request_header(rq, "accept");
+    struct trace *t = calloc(1, sizeof *t);
     struct sewa_error err;
-    int64_t most = 0, count = 0;
+    int rc = t ? begin(a, rq, t, &err)
+               : sewa_fail(&err, SEWA_E_NO_MEMORY, "no memory for the request");
 
-    int rc = request_query_known(rq, known, &err);
-    if (rc == 0)
-        rc = request_query_int(rq, "max_points", 1, 1000000, 1000000, &most, &err);
-    if (rc == 0)
-        rc = job_find(db, rq->parameters[0], &job, &err);
-    if (rc == 0)
-        rc = sewa_fail(&err, SEWA_E_NOT_FOUND, "there is no job '%s'", rq->parameters[0]);
-    if (rc > 0)
-        rc = trace_count(db, job.id, &count, &err);
     if (rc < 0) {
+        free(t);
         reply_error(rq, &err);
         return;
     }
-    /* the last row is always there, so one place is kept for it */
-    int64_t stride = count <= most ? 1 : most == 1 ? count + 1 : (count + most - 2) / (most - 1);
-    if (accept && strncasecmp(accept, "text/csv", 8) == 0)
-        reply_as_csv(a, rq, &job, stride);
-    else
-        reply_as_json(a, rq, &job, stride);
+    t->base.read = read_trace;
+    t->base.answer = answer;
+    t->base.release = release;
+    api_read_submit(a, rq, &t->base);
 }

@@ -10,15 +10,17 @@
 
 #include "base/clock.h"
 #include "http/api_body.h"
-#include "http/server.h"
+#include "http/fields.h"
 #include "jobs/state.h"
+
+enum { ETAG_SIZE = 32 };
 
 struct waiter {
     struct list link;
     struct api *api;
     struct request *rq;
     char uid[ID_TEXT_SIZE];
-    char *etag; /* of If-None-Match, or NULL */
+    char etag[ETAG_SIZE]; /* the version that the client has; "" when it waits for the end */
     int64_t deadline_ms;
 };
 
@@ -44,9 +46,9 @@ void job_cache_drop(struct api *a, const char *uid)
     }
 }
 
-static void etag_of(const struct job_row *row, char ret[32])
+static void etag_of(const struct job_row *row, char ret[ETAG_SIZE])
 {
-    snprintf(ret, 32, "\"v%lld\"", (long long)row->version);
+    snprintf(ret, ETAG_SIZE, "\"v%lld\"", (long long)row->version);
 }
 
 static struct MHD_Response *render(struct api *a, const struct job_row *row, struct sewa_error *err)
@@ -56,7 +58,7 @@ static struct MHD_Response *render(struct api *a, const struct job_row *row, str
     char *text = o ? json_text(o) : NULL;
     struct MHD_Response *r =
         text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE) : NULL;
-    char etag[32];
+    char etag[ETAG_SIZE];
 
     if (!r) {
         free(text);
@@ -94,6 +96,7 @@ static void reply_job(struct api *a, struct request *rq, const struct job_row *r
 static void reply_not_modified(struct request *rq, const char *etag)
 {
     reply_header(rq, "ETag", etag);
+    reply_header(rq, "Cache-Control", "no-cache");
     reply_empty(rq, 304);
 }
 
@@ -102,19 +105,18 @@ static void reply_not_modified(struct request *rq, const char *etag)
 static void waiter_end(struct waiter *w)
 {
     list_remove(&w->link);
-    w->rq->on_drain = NULL;
+    w->rq->on_cancel = NULL;
     w->rq->user = NULL;
-    free(w->etag);
     free(w);
 }
 
 /* True when the job is as the client wants to see it. */
 static bool is_due(const struct waiter *w, const struct job_row *row)
 {
-    char etag[32];
+    char etag[ETAG_SIZE];
 
     etag_of(row, etag);
-    if (w->etag)
+    if (*w->etag)
         return strcmp(w->etag, etag) != 0;
     return job_state_is_final((enum job_state)job_state_from_name(row->state));
 }
@@ -131,13 +133,14 @@ static void consider(struct waiter *w, bool over)
 
     if (rc > 0 && !due && !over)
         return;
-    AUTOFREE char *etag = w->etag ? strdup(w->etag) : NULL;
+    char etag[ETAG_SIZE];
+    memcpy(etag, w->etag, sizeof etag);
     waiter_end(w);
     if (rc == 0)
         sewa_fail(&err, SEWA_E_NOT_FOUND, "the job was deleted");
     if (rc <= 0)
         reply_error(rq, &err);
-    else if (!due && etag)
+    else if (!due && *etag)
         reply_not_modified(rq, etag);
     else
         reply_job(a, rq, &row);
@@ -161,7 +164,7 @@ void waiters_tick(struct api *a, int64_t now_ms)
     }
 }
 
-static void on_drain(struct request *rq)
+static void on_cancel(struct request *rq)
 {
     consider(rq->user, true);
 }
@@ -171,8 +174,7 @@ static void wait_for(struct api *a, struct request *rq, const char *uid, const c
 {
     struct waiter *w = calloc(1, sizeof *w);
 
-    if (!w || (etag && !(w->etag = strdup(etag)))) {
-        free(w);
+    if (!w) {
         reply_fail(rq, SEWA_E_NO_MEMORY, "no memory to wait");
         return;
     }
@@ -180,9 +182,10 @@ static void wait_for(struct api *a, struct request *rq, const char *uid, const c
     w->rq = rq;
     w->deadline_ms = clock_monotonic_ms() + seconds * 1000;
     snprintf(w->uid, sizeof w->uid, "%s", uid);
+    snprintf(w->etag, sizeof w->etag, "%s", etag);
     list_append(&a->waiters, &w->link);
     rq->user = w;
-    rq->on_drain = on_drain;
+    rq->on_cancel = on_cancel;
     rq->waited = true;
     request_hold(rq);
 }
@@ -201,32 +204,27 @@ static bool reply_cached(struct api *a, struct request *rq)
 
 void api_jobs_show(struct api *a, struct request *rq)
 {
-    static const char *const known[] = { "wait", NULL };
     AUTO(job_row_clear) struct job_row row = { 0 };
     const char *none_match = request_header(rq, "if-none-match");
     struct sewa_error err;
     int64_t seconds = 0;
-    char etag[32];
+    char etag[ETAG_SIZE];
 
     if (rq->target.query_count == 0 && !none_match && reply_cached(a, rq))
         return;
-    int rc = request_query_known(rq, known, &err);
+    int rc = request_query_int(rq, "wait", 0, 60, 0, &seconds, &err);
     if (rc == 0)
-        rc = request_query_int(rq, "wait", 0, 60, 0, &seconds, &err);
-    if (rc == 0)
-        rc = job_find(store_reader(a->o.store), rq->parameters[0], &row, &err);
-    if (rc == 0)
-        rc = sewa_fail(&err, SEWA_E_NOT_FOUND, "there is no job '%s'", rq->parameters[0]);
+        rc = find_job(a, rq, &row, &err);
     if (rc < 0) {
         reply_error(rq, &err);
         return;
     }
     etag_of(&row, etag);
-    bool same = none_match && strcmp(none_match, etag) == 0;
+    bool same = none_match && fields_name_etag(none_match, etag);
     bool final = job_state_is_final((enum job_state)job_state_from_name(row.state));
     bool wait = seconds > 0 && !a->draining && (none_match ? same : !final);
     if (wait && !(same && final))
-        wait_for(a, rq, row.uid, none_match, seconds);
+        wait_for(a, rq, row.uid, none_match ? etag : "", seconds);
     else if (same)
         reply_not_modified(rq, etag);
     else

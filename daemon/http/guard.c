@@ -22,10 +22,21 @@ static void length_header(struct guard *g, const char *value)
     g->content_length = g->bad_length ? 0 : n;
 }
 
+/* A token of RFC 9110, section 5.6.2. */
+static bool is_token(const char *name)
+{
+    const char *p = name;
+
+    while (isalnum((unsigned char)*p) || (*p && strchr("!#$%&'*+-.^_`|~", *p)))
+        p++;
+    return p > name && !*p;
+}
+
 void guard_header(struct guard *g, const char *name, const char *value)
 {
     if (!value)
         value = "";
+    g->bad_name = g->bad_name || !is_token(name);
     if (strcasecmp(name, "content-length") == 0) {
         length_header(g, value);
     } else if (strcasecmp(name, "transfer-encoding") == 0) {
@@ -37,6 +48,8 @@ void guard_header(struct guard *g, const char *name, const char *value)
     } else if (strcasecmp(name, "origin") == 0) {
         g->origin_count++;
         g->origin = value;
+    } else if (strcasecmp(name, "expect") == 0) {
+        g->expects_continue = strcasecmp(value, "100-continue") == 0;
     }
 }
 
@@ -44,6 +57,9 @@ int guard_check(struct guard *g, const char *version, struct sewa_error *err)
 {
     if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
         return sewa_fail(err, SEWA_E_BAD_REQUEST, "version '%.20s' is not HTTP/1.1", version);
+    if (g->bad_name)
+        return sewa_fail(err, SEWA_E_BAD_REQUEST,
+                         "the name of a header field contains a character that is not allowed");
     if (g->content_length_count > 1)
         return sewa_fail(err, SEWA_E_BAD_REQUEST, "%d Content-Length headers, one is allowed",
                          g->content_length_count);
@@ -54,6 +70,8 @@ int guard_check(struct guard *g, const char *version, struct sewa_error *err)
                          "Content-Length and Transfer-Encoding exclude each other");
     if (g->transfer_encoding_count > 1 || g->bad_coding)
         return sewa_fail(err, SEWA_E_BAD_REQUEST, "the only transfer coding is 'chunked'");
+    if (g->transfer_encoding_count && strcmp(version, "HTTP/1.0") == 0)
+        return sewa_fail(err, SEWA_E_BAD_REQUEST, "HTTP/1.0 knows no Transfer-Encoding");
     if (g->host_count > 1)
         return sewa_fail(err, SEWA_E_BAD_REQUEST, "%d Host headers, one is allowed", g->host_count);
     if (g->host_count == 0)

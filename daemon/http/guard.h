@@ -4,8 +4,10 @@
  *
  * The HTTP library accepts some that it should not (measured with 0.9.75, strict mode included):
  * Content-Length together with Transfer-Encoding, two Content-Length, two Host, a transfer coding
- * that only begins with "chunked", and %00 in the path. Each is a way to smuggle a request past a
- * proxy or a check. RFC 9112 section 6.3, RFC 9110 section 7.2. Pure. Thread: any.
+ * that only begins with "chunked", a space between a field's name and its colon (which hides the
+ * field from the library and not from others), and %00 in the path. Each is a way to smuggle a
+ * request past a proxy or a check. RFC 9112 sections 5.1 and 6, RFC 9110 section 7.2. Pure.
+ * Thread: any.
  */
 #ifndef HTTP_GUARD_H
 #define HTTP_GUARD_H
@@ -21,8 +23,10 @@ struct guard {
     int content_length_count;
     int transfer_encoding_count;
     int host_count;
+    bool bad_name;
     bool bad_length;
     bool bad_coding;
+    bool expects_continue;  /* the client waits for "100 Continue" before it sends the body */
     int64_t content_length; /* -1: chunked; valid when guard_check() said yes */
     const char *host;       /* borrowed from the caller of guard_header() */
     const char *origin;

@@ -1,5 +1,6 @@
 /*
- * lists - what every list has in common: limit, page token, Link header; and label filters.
+ * lists - what handlers have in common: the job or run of the path, and of every list limit, page
+ * token, Link header and label filter.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +23,12 @@ int list_begin(struct list_reply *l, struct request *rq, const char *order,
     snprintf(l->last.order, sizeof l->last.order, "%s", order);
     l->items = json_array();
     return l->items ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a list");
+}
+
+bool list_is_full(struct list_reply *l)
+{
+    l->more = (int64_t)json_array_size(l->items) == l->limit;
+    return l->more;
 }
 
 /* The address of this list with another page token; everything else stays. */
@@ -59,7 +66,7 @@ void list_finish(struct list_reply *l)
             reply_header(l->rq, "Link", link);
     }
     reply_json(l->rq, 200,
-               json_pack("{s:o, s:o}", "items", l->items, "next_page_token",
+               json_pack("{s:o, s:o}", "items", TAKE(l->items), "next_page_token",
                          l->more ? json_string(token) : json_null()));
 }
 
@@ -86,17 +93,22 @@ int query_label(const struct request *rq, char **ret_key, const char **ret_value
     return sewa_fail(err, SEWA_E_INVALID, "query parameter 'label' must be KEY or KEY=VALUE");
 }
 
-int find_run(struct api *a, struct request *rq, const char *name_or_uid, struct run_row *ret)
+int find_run(struct api *a, const struct request *rq, struct run_row *ret, struct sewa_error *err)
 {
-    struct sewa_error err;
-    int rc = run_find(store_reader(a->o.store), name_or_uid, ret, &err);
+    int rc = run_find(store_reader(a->o.store), rq->parameters[0], ret, err);
 
-    if (rc > 0)
-        return 0;
     if (rc == 0)
-        sewa_fail(&err, SEWA_E_NOT_FOUND, "there is no run '%s'", name_or_uid);
-    reply_error(rq, &err);
-    return -1;
+        return sewa_fail(err, SEWA_E_NOT_FOUND, "there is no run '%.80s'", rq->parameters[0]);
+    return rc < 0 ? rc : 0;
+}
+
+int find_job(struct api *a, const struct request *rq, struct job_row *ret, struct sewa_error *err)
+{
+    int rc = job_find(store_reader(a->o.store), rq->parameters[0], ret, err);
+
+    if (rc == 0)
+        return sewa_fail(err, SEWA_E_NOT_FOUND, "there is no job '%.80s'", rq->parameters[0]);
+    return rc < 0 ? rc : 0;
 }
 
 int merge_members(const char *text, const json_t *patch, char **ret, struct sewa_error *err)

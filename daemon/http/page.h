@@ -1,6 +1,6 @@
 /*
- * page - tokens that say where the next page of a list begins. Opaque to clients: base64url of a
- * few fields; whatever else arrives is refused. Pure.
+ * page - tokens that say where the next page of a list begins. Opaque to clients; whatever else
+ * arrives is refused. Pure.
  */
 #ifndef HTTP_PAGE_H
 #define HTTP_PAGE_H
@@ -9,15 +9,21 @@
 
 #include <stdint.h>
 
-enum { PAGE_TOKEN_SIZE = 512, PAGE_LIMIT_DEFAULT = 50, PAGE_LIMIT_MAX = 500 };
+enum {
+    PAGE_ORDER_SIZE = 160,
+    PAGE_TEXT_SIZE = 72,
+    PAGE_TOKEN_SIZE = 704,
+    PAGE_LIMIT_DEFAULT = 50,
+    PAGE_LIMIT_MAX = 500
+};
 
 struct page_key {
-    char order[72]; /* which order the token belongs to: a token of another list or order is refused
-                     */
-    int64_t number; /* step, time or nothing */
-    double value;   /* metric */
+    char order[PAGE_ORDER_SIZE]; /* of which list and in which order: a token of another is refused
+                                  */
+    int64_t number;              /* step, time or nothing */
+    double value;                /* metric; finite */
     int64_t id;
-    char text[72]; /* name, for lists ordered by one */
+    char text[PAGE_TEXT_SIZE]; /* name, for lists ordered by one; without ';' */
 };
 
 const char *page_encode(const struct page_key *key, char ret[PAGE_TOKEN_SIZE]);

@@ -12,14 +12,23 @@
 void reply_header(struct request *rq, const char *name, const char *value)
 {
     char *n = strdup(name), *v = strdup(value);
+    int i = 0;
 
-    if (!n || !v || rq->header_count == REQUEST_REPLY_HEADERS_MAX) {
+    while (i < rq->header_count && strcmp(rq->headers[i].name, name) != 0)
+        i++;
+    if (!n || !v || i == REQUEST_REPLY_HEADERS_MAX) {
         free(n);
         free(v);
         return;
     }
-    rq->headers[rq->header_count].name = n;
-    rq->headers[rq->header_count++].value = v;
+    if (i == rq->header_count) {
+        rq->header_count++;
+    } else {
+        free(rq->headers[i].name);
+        free(rq->headers[i].value);
+    }
+    rq->headers[i].name = n;
+    rq->headers[i].value = v;
 }
 
 void reply_headerf(struct request *rq, const char *name, const char *format, ...)
@@ -104,13 +113,18 @@ static json_t *problem(const struct request *rq, const struct sewa_code_info *in
     return p;
 }
 
+char *reply_problem_text(const struct request *rq, const struct sewa_error *err)
+{
+    AUTOJSON json_t *value = problem(rq, sewa_code_info(err->code), err);
+
+    return value ? json_text(value) : NULL;
+}
+
 void reply_error(struct request *rq, const struct sewa_error *err)
 {
     const struct sewa_code_info *info = sewa_code_info(err->code);
-    json_t *value = problem(rq, info, err);
-    char *text = value ? json_text(value) : NULL;
+    char *text = reply_problem_text(rq, err);
 
-    json_decref(value);
     if (info->http_status == 503 || info->http_status == 429)
         reply_header(rq, "Retry-After", "2");
     if (!text)

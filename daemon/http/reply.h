@@ -7,7 +7,7 @@
 
 #include "http/request.h"
 
-/* Add a header to the reply that follows. */
+/* A header of the reply that follows; one of the same name is replaced. */
 void reply_header(struct request *rq, const char *name, const char *value);
 void reply_headerf(struct request *rq, const char *name, const char *format, ...) SEWA_PRINTF(3, 4);
 
@@ -23,7 +23,10 @@ void reply_bytes(struct request *rq, unsigned status, const char *media_type, ch
 /* No body. */
 void reply_empty(struct request *rq, unsigned status);
 
-/* application/problem+json (RFC 9457) from the table of codes. */
+/* What a problem+json (RFC 9457) says; heap, NULL when out of memory. */
+char *reply_problem_text(const struct request *rq, const struct sewa_error *err);
+
+/* Answer with one: status and words come from the table of codes. */
 void reply_error(struct request *rq, const struct sewa_error *err);
 void reply_fail(struct request *rq, int code, const char *format, ...) SEWA_PRINTF(3, 4);
 

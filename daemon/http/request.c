@@ -4,9 +4,9 @@
 #include "http/request.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/parse.h"
+#include "http/fields.h"
 
 const char *request_header(const struct request *rq, const char *name)
 {
@@ -23,7 +23,7 @@ const char *request_query(const struct request *rq, const char *key)
 
 static bool is_known(const char *key, const char *const known[])
 {
-    for (int i = 0; known[i]; i++)
+    for (int i = 0; known && known[i]; i++)
         if (strcmp(known[i], key) == 0)
             return true;
     return false;
@@ -72,13 +72,6 @@ int request_query_bool(const struct request *rq, const char *key, bool fallback,
                         "query parameter '%s' is '%.40s', allowed is true or false", key, text);
 }
 
-static bool is_media_type(const char *value, const char *wanted)
-{
-    size_t n = strcspn(value, "; \t");
-
-    return n == strlen(wanted) && strncasecmp(value, wanted, n) == 0;
-}
-
 int request_json(const struct request *rq, bool may_be_empty, json_t **ret, struct sewa_error *err)
 {
     const char *type = request_header(rq, "content-type");
@@ -87,13 +80,31 @@ int request_json(const struct request *rq, bool may_be_empty, json_t **ret, stru
         *ret = json_object();
         return *ret ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the request");
     }
-    bool fits = type &&
-                (is_media_type(type, "application/json") ||
-                 (rq->method == HTTP_PATCH && is_media_type(type, "application/merge-patch+json")));
+    bool fits = type && (fields_is_type(type, "application/json") ||
+                         (rq->method == HTTP_PATCH &&
+                          fields_is_type(type, "application/merge-patch+json")));
     if (!fits)
         return sewa_fail(
             err, SEWA_E_MEDIA_TYPE, "Content-Type is '%.60s', wanted is %s", type ? type : "",
             rq->method == HTTP_PATCH ? "'application/merge-patch+json'" : "'application/json'");
     *ret = json_parse(buf_cstr(&rq->body), rq->body.len, err);
     return *ret ? 0 : err->code;
+}
+
+int request_no_fields(const struct request *rq, struct sewa_error *err)
+{
+    AUTOJSON json_t *body = NULL;
+    struct json_reader r;
+    int rc = request_json(rq, true, &body, err);
+
+    if (rc < 0)
+        return rc;
+    json_reader_init(&r, body, "", err);
+    return json_reader_end(&r);
+}
+
+/* Only a request that is still without an answer when its handler returns is suspended. */
+void request_hold(struct request *rq)
+{
+    rq->held = true;
 }

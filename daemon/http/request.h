@@ -3,9 +3,9 @@
  *
  * A handler answers at once with one of the reply_ functions, or calls request_hold() and returns;
  * whoever holds it answers later, on the loop, exactly once. A held request stays valid until then:
- * the HTTP library neither times it out nor notices that the client has left. A handler that may
- * hold for long (a long poll) sets on_drain, which is called when the service stops and must
- * answer.
+ * the HTTP library neither times it out nor looks whether the client is still there. Who may hold
+ * one for long (a long poll) sets on_cancel; who cannot answer before it has heard from another
+ * thread sets on_lost.
  */
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
@@ -62,10 +62,13 @@ struct request {
 
     bool held;      /* the handler has said that the answer comes later */
     bool suspended; /* the library waits for it */
-    bool waited; /* it was held until something happened elsewhere */
-    void (*on_drain)(struct request *);
-    void (*on_end)(struct request *); /* after the reply was sent or the client left; frees user */
-    void *user;                       /* the holder's */
+    bool paused;    /* its reply is a stream that has nothing to send at the moment */
+    bool waited;    /* it was held until something happened elsewhere */
+    /* The service stops, or the client has left: answer now (or unpause the stream and end it). */
+    void (*on_cancel)(struct request *);
+    /* The server is closed and answers by itself: forget this request. */
+    void (*on_lost)(struct request *);
+    void *user; /* the holder's */
 };
 
 /* Value of a header field, or NULL. Borrowed until the reply. */
@@ -74,7 +77,8 @@ const char *request_header(const struct request *rq, const char *name);
 /* Value of a query parameter, or NULL. */
 const char *request_query(const struct request *rq, const char *key);
 
-/* Refuse query parameters that are not in the NULL-terminated list. */
+/* Refuse query parameters that are not in the NULL-terminated list (NULL: there are none), and one
+ * that is given twice. */
 int request_query_known(const struct request *rq, const char *const known[],
                         struct sewa_error *err);
 
@@ -89,6 +93,9 @@ int request_query_bool(const struct request *rq, const char *key, bool fallback,
  * (application/json, or application/merge-patch+json for PATCH): SEWA_E_MEDIA_TYPE, _BAD_JSON.
  */
 int request_json(const struct request *rq, bool may_be_empty, json_t **ret, struct sewa_error *err);
+
+/* For what takes no fields: the body is empty or {}. */
+int request_no_fields(const struct request *rq, struct sewa_error *err);
 
 /* Answer later. */
 void request_hold(struct request *rq);

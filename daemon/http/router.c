@@ -11,6 +11,7 @@ static bool matches(const char *pattern, struct request *rq)
     int i = 0, parameters = 0;
     const char *p = pattern + 1;
 
+    memset(rq->parameters, 0, sizeof rq->parameters);
     while (*p) {
         size_t n = strcspn(p, "/");
         if (i == rq->target.segment_count)

@@ -1,6 +1,6 @@
 /*
- * router - one table of all addresses: method, path, handler. proto/openapi.json is held against it
- * by a test. Loop thread only.
+ * router - one table of all addresses: method, path, handler, query parameters. proto/openapi.json
+ * is held against it by a test. Loop thread only.
  */
 #ifndef HTTP_ROUTER_H
 #define HTTP_ROUTER_H
@@ -21,7 +21,8 @@ struct route {
     const char *path; /* "/api/v1/runs/{run}/checkpoints" */
     unsigned flags;
     void (*handle)(struct api *api, struct request *rq);
-    size_t body_max; /* bytes; 0: no body is read */
+    size_t body_max;          /* bytes; 0: no body is read */
+    const char *const *query; /* names of query parameters, NULL-terminated; NULL: none */
 };
 
 extern const struct route routes[];

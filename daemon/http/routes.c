@@ -13,6 +13,8 @@ enum {
 };
 
 #define WHEN_ALWAYS (ROUTE_PUBLIC | ROUTE_WHILE_DRAINING)
+#define QUERY(...)  ((const char *const[]){ __VA_ARGS__, NULL })
+#define PAGE        "limit", "page_token"
 
 const struct route routes[] = {
     { HTTP_GET, "/healthz", WHEN_ALWAYS, api_healthz, NONE },
@@ -21,29 +23,33 @@ const struct route routes[] = {
     { HTTP_GET, "/metrics", WHEN_ALWAYS, api_metrics, NONE },
     { HTTP_GET, "/openapi.json", ROUTE_PUBLIC, api_openapi, NONE },
 
-    { HTTP_GET, "/api/v1/runs", ROUTE_PUBLIC, api_runs_list, NONE },
+    { HTTP_GET, "/api/v1/runs", ROUTE_PUBLIC, api_runs_list, NONE, QUERY(PAGE) },
     { HTTP_POST, "/api/v1/runs", ROUTE_PUBLIC, api_runs_create, SMALL },
     { HTTP_GET, "/api/v1/runs/{run}", ROUTE_PUBLIC, api_runs_show, NONE },
     { HTTP_PATCH, "/api/v1/runs/{run}", ROUTE_PUBLIC, api_runs_patch, SMALL },
     { HTTP_DELETE, "/api/v1/runs/{run}", ROUTE_PUBLIC, api_runs_delete, NONE },
-    { HTTP_GET, "/api/v1/runs/{run}/checkpoints", ROUTE_PUBLIC, api_checkpoints_list, NONE },
+    { HTTP_GET, "/api/v1/runs/{run}/checkpoints", ROUTE_PUBLIC, api_checkpoints_list, NONE,
+      QUERY(PAGE, "state", "min_step", "max_step", "label", "order_by") },
 
     { HTTP_GET, "/api/v1/checkpoints/{id}", ROUTE_PUBLIC, api_checkpoints_show, NONE },
     { HTTP_PATCH, "/api/v1/checkpoints/{id}", ROUTE_PUBLIC, api_checkpoints_patch, SMALL },
-    { HTTP_GET, "/api/v1/checkpoints/{id}/tensors", ROUTE_PUBLIC, api_checkpoints_tensors, NONE },
+    { HTTP_GET, "/api/v1/checkpoints/{id}/tensors", ROUTE_PUBLIC, api_checkpoints_tensors, NONE,
+      QUERY(PAGE) },
 
     { HTTP_GET, "/api/v1/evaluators", ROUTE_PUBLIC, api_evaluators_list, NONE },
     { HTTP_GET, "/api/v1/evaluators/{name}", ROUTE_PUBLIC, api_evaluators_show, NONE },
     { HTTP_POST, "/api/v1/evaluators/{name}/check", ROUTE_PUBLIC, api_evaluators_check, SMALL },
 
-    { HTTP_GET, "/api/v1/jobs", ROUTE_PUBLIC, api_jobs_list, NONE },
-    { HTTP_POST, "/api/v1/jobs", ROUTE_PUBLIC, api_jobs_create, JSON },
-    { HTTP_GET, "/api/v1/jobs/{id}", ROUTE_PUBLIC, api_jobs_show, NONE },
+    { HTTP_GET, "/api/v1/jobs", ROUTE_PUBLIC, api_jobs_list, NONE,
+      QUERY(PAGE, "state", "run", "label", "created_after") },
+    { HTTP_POST, "/api/v1/jobs", ROUTE_PUBLIC, api_jobs_create, JSON, QUERY("dry_run") },
+    { HTTP_GET, "/api/v1/jobs/{id}", ROUTE_PUBLIC, api_jobs_show, NONE, QUERY("wait") },
     { HTTP_DELETE, "/api/v1/jobs/{id}", ROUTE_PUBLIC, api_jobs_delete, NONE },
     { HTTP_POST, "/api/v1/jobs/{id}/cancel", ROUTE_PUBLIC, api_jobs_cancel, SMALL },
     { HTTP_POST, "/api/v1/jobs/{id}/retry", ROUTE_PUBLIC, api_jobs_retry, SMALL },
-    { HTTP_GET, "/api/v1/jobs/{id}/trace", ROUTE_PUBLIC, api_jobs_trace, NONE },
-    { HTTP_GET, "/api/v1/jobs/{id}/logs", ROUTE_PUBLIC, api_jobs_logs, NONE },
+    { HTTP_GET, "/api/v1/jobs/{id}/trace", ROUTE_PUBLIC, api_jobs_trace, NONE,
+      QUERY("max_points") },
+    { HTTP_GET, "/api/v1/jobs/{id}/logs", ROUTE_PUBLIC, api_jobs_logs, NONE, QUERY("follow") },
     { HTTP_GET, "/api/v1/jobs/{id}/artifacts", ROUTE_PUBLIC, api_jobs_artifacts, NONE },
     { HTTP_GET, "/api/v1/jobs/{id}/artifacts/{name}", ROUTE_PUBLIC, api_jobs_artifact, NONE },
 

@@ -18,7 +18,7 @@ static void on_reply(struct jobs_call *base, json_t *body, const struct sewa_err
     struct request *rq = c->rq;
 
     rq->user = NULL;
-    rq->on_drain = NULL;
+    rq->on_cancel = NULL;
     free(c);
     if (err)
         reply_error(rq, err);
@@ -26,14 +26,15 @@ static void on_reply(struct jobs_call *base, json_t *body, const struct sewa_err
         reply_json(rq, 200, body);
 }
 
-/* The service stops while a worker waits for work: it asks again, and finds the next sewad. */
-static void on_drain(struct request *rq)
+/* The service stops while a worker waits for work: it asks again, and finds the next sewad. Or the
+ * worker has left. */
+static void on_cancel(struct request *rq)
 {
     struct open_call *c = rq->user;
 
     jobs_abandon(&c->base);
     rq->user = NULL;
-    rq->on_drain = NULL;
+    rq->on_cancel = NULL;
     free(c);
     reply_fail(rq, SEWA_E_UNAVAILABLE, "the service is stopping");
 }
@@ -49,7 +50,7 @@ static struct jobs_call *call_new(struct request *rq)
     c->base.reply = on_reply;
     c->rq = rq;
     rq->user = c;
-    rq->on_drain = on_drain;
+    rq->on_cancel = on_cancel;
     rq->waited = true;
     request_hold(rq);
     return &c->base;

@@ -90,6 +90,11 @@ static void done(struct store_op *op)
 {
     struct api_write *w = container_of(op, struct api_write, op);
 
+    if (!w->rq) { /* all is closed; the next start finds what was written */
+        api_write_drop(w);
+        return;
+    }
+    w->rq->on_lost = NULL;
     if (op->rc < 0) {
         reply_error(w->rq, &op->err);
     } else {
@@ -98,6 +103,24 @@ static void done(struct store_op *op)
         answer(w);
     }
     api_write_drop(w);
+}
+
+static void on_lost(struct request *rq)
+{
+    ((struct api_write *)rq->user)->rq = NULL;
+}
+
+/* Of the query and the body: what makes two requests to one address the same. */
+static int digest_request(const struct request *rq, uint8_t ret[32])
+{
+    AUTO(buf_clear) struct buf b = { 0 };
+
+    for (int i = 0; i < rq->target.query_count; i++)
+        buf_printf(&b, "%s=%s&", rq->target.query[i].key, rq->target.query[i].value);
+    buf_char(&b, '\0');
+    buf_append(&b, buf_cstr(&rq->body), rq->body.len);
+    sha256_of(buf_cstr(&b), b.len, ret);
+    return buf_failed(&b) ? -1 : 0;
 }
 
 static int read_key(struct api_write *w, struct sewa_error *err)
@@ -114,8 +137,9 @@ static int read_key(struct api_write *w, struct sewa_error *err)
         if (key[i] < 0x20 || key[i] > 0x7e)
             return sewa_fail(err, SEWA_E_BAD_REQUEST, "Idempotency-Key is not printable ASCII");
     w->key = strdup(key);
-    sha256_of(buf_cstr(&w->rq->body), w->rq->body.len, w->digest);
-    return w->key ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the request");
+    return w->key && digest_request(w->rq, w->digest) == 0
+               ? 0
+               : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the request");
 }
 
 /* The method and the path as it was matched, so that a key is one per address. */
@@ -165,6 +189,8 @@ void api_write_submit(struct api_write *w)
 {
     w->op.run = run;
     w->op.done = done;
+    w->rq->user = w;
+    w->rq->on_lost = on_lost;
     request_hold(w->rq);
     store_submit(w->api->o.store, &w->op);
 }

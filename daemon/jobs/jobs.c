@@ -30,6 +30,24 @@ void jobs_limits(const struct jobs *j, struct plan_limits *ret)
                                  .arg = j->o.arg };
 }
 
+int jobs_have_room(const struct jobs *j, struct sewa_error *err)
+{
+    int n = 0;
+
+    list_for_each(node, &j->jobs) {
+        n++;
+    }
+    if (n < JOBS_UNFINISHED_MAX)
+        return 0;
+    return sewa_fail(err, SEWA_E_TOO_MANY, "%d jobs are not finished, at most %d are kept", n,
+                     JOBS_UNFINISHED_MAX);
+}
+
+bool jobs_is_over(struct jobs *j, const char *uid)
+{
+    return jobs_find(j, uid) == NULL;
+}
+
 /* ---- watchers ---- */
 
 void jobs_watch(struct jobs *j, struct jobs_watcher *w)

@@ -37,6 +37,9 @@ int jobs_open(const struct jobs_options *o, struct jobs **ret, struct sewa_error
 /* Take up what was not finished when the service ended, and remove what nobody owns. */
 int jobs_recover(struct jobs *j, struct sewa_error *err);
 
+/* 0, or SEWA_E_TOO_MANY: no further job can be taken, because too many are unfinished. */
+int jobs_have_room(const struct jobs *j, struct sewa_error *err);
+
 /* What plans are checked against. */
 void jobs_limits(const struct jobs *j, struct plan_limits *ret);
 
@@ -55,6 +58,10 @@ void jobs_take(struct jobs *j, const struct job_row *row);
  * among the unfinished ones.
  */
 int jobs_cancel(struct jobs *j, const char *uid, struct sewa_error *err);
+
+/* Whether nothing of this job goes on any more: it has ended, its workers too, and what they
+ * printed is in its log. */
+bool jobs_is_over(struct jobs *j, const char *uid);
 
 /* The row of a finished job was deleted: its artifacts and its log go too. */
 void jobs_remove_files(struct jobs *j, const char *uid);

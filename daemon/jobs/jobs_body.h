@@ -23,8 +23,9 @@ enum {
     JOBS_KILL_MS = 10000,       /* from SIGTERM to SIGKILL */
     JOBS_WORKER_DEATHS_MAX = 3, /* in a row, without a result between them */
     JOBS_TICK_MS = 1000,
-    JOBS_LOG_MAX = 64 << 20, /* bytes of one job's log */
-    JOBS_PREPARE_TASK = -1,  /* number of the task that every worker begins with */
+    JOBS_UNFINISHED_MAX = 2000, /* each is kept in memory with its plan */
+    JOBS_LOG_MAX = 64 << 20,    /* bytes of one job's log */
+    JOBS_PREPARE_TASK = -1,     /* number of the task that every worker begins with */
 };
 
 struct job;

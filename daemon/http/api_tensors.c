@@ -1,0 +1,109 @@
+/*
+ * api_tensors - the table of tensors of a checkpoint, page by page. A table may have a million
+ * rows, so it is read and decoded on the pool.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "formats/layout.h"
+#include "http/api_body.h"
+
+struct tensors {
+    struct api_read base;
+    struct list_reply list;
+    int64_t layout_id;
+    size_t first;
+};
+
+static json_t *tensor_json(const struct tensor *t)
+{
+    AUTOJSON json_t *shape = json_array();
+
+    for (int i = 0; shape && i < t->rank; i++)
+        if (json_array_append_new(shape, json_integer(t->shape[i])) < 0)
+            return NULL;
+    return json_pack("{s:s, s:s, s:O?, s:I, s:I}", "name", t->name, "dtype", dtype_name(t->dtype),
+                     "shape", shape, "offset", (json_int_t)t->offset, "bytes",
+                     (json_int_t)t->bytes);
+}
+
+static int list_tensors(struct list_reply *l, const struct layout *layout, size_t first,
+                        struct sewa_error *err)
+{
+    for (size_t i = first; i < layout->count; i++) {
+        if (list_is_full(l))
+            return 0;
+        if (json_array_append_new(l->items, tensor_json(&layout->tensors[i])) < 0)
+            return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a list");
+        l->last.id = (int64_t)i + 1;
+    }
+    return 0;
+}
+
+static int read_page(struct api_read *base, struct db *db, struct sewa_error *err)
+{
+    struct tensors *t = container_of(base, struct tensors, base);
+    AUTO(layout_row_clear) struct layout_row stored = { 0 };
+    AUTOPTR(layout_free) struct layout *layout = NULL;
+    int rc = layout_by_id(db, t->layout_id, true, &stored, err);
+
+    if (rc == 0)
+        return sewa_fail(err, SEWA_E_GONE, "the table of tensors is gone");
+    if (rc > 0)
+        rc = layout_decode(stored.tensors, stored.tensors_bytes, &layout, err);
+    return rc < 0 ? rc : list_tensors(&t->list, layout, t->first, err);
+}
+
+static void answer(struct api_read *base)
+{
+    list_finish(&container_of(base, struct tensors, base)->list);
+}
+
+static void release(struct api_read *base)
+{
+    struct tensors *t = container_of(base, struct tensors, base);
+
+    json_decref(t->list.items);
+    free(t);
+}
+
+static int begin(struct api *a, struct request *rq, struct tensors *t, struct sewa_error *err)
+{
+    AUTO(checkpoint_row_clear) struct checkpoint_row row = { 0 };
+    struct page_key after;
+    bool has_after;
+    char order[PAGE_ORDER_SIZE];
+    int rc = checkpoint_find(store_reader(a->o.store), rq->parameters[0], &row, err);
+
+    if (rc == 0)
+        return sewa_fail(err, SEWA_E_NOT_FOUND, "there is no checkpoint '%.80s'",
+                         rq->parameters[0]);
+    if (rc < 0)
+        return rc;
+    if (row.layout_id == 0)
+        return sewa_fail(err, SEWA_E_CONFLICT, "the tensors of checkpoint '%s' are not known: %s",
+                         row.uid, row.reason);
+    snprintf(order, sizeof order, "tensors %lld", (long long)row.id);
+    t->layout_id = row.layout_id;
+    rc = list_begin(&t->list, rq, order, &after, &has_after, err);
+    t->first = rc == 0 && has_after ? (size_t)after.id : 0;
+    return rc;
+}
+
+void api_checkpoints_tensors(struct api *a, struct request *rq)
+{
+    struct tensors *t = calloc(1, sizeof *t);
+    struct sewa_error err;
+    int rc = t ? begin(a, rq, t, &err)
+               : sewa_fail(&err, SEWA_E_NO_MEMORY, "no memory for the request");
+
+    if (rc < 0) {
+        free(t);
+        reply_error(rq, &err);
+        return;
+    }
+    t->base.read = read_page;
+    t->base.answer = answer;
+    t->base.release = release;
+    api_read_submit(a, rq, &t->base);
+}

@@ -1,0 +1,168 @@
+/*
+ * deadline - connections, and how long they may take.
+ *
+ * The library's own timeout ends connections that do nothing; one byte a second keeps them alive
+ * for ever. And it does not watch what is suspended: a client that has left would hold its place
+ * until the answer comes, which for a followed log may be days. So once a second all are looked at.
+ */
+#include "http/server_body.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "http/reply.h"
+#include "metrics/metrics.h"
+
+enum { BODY_BYTES_PER_SECOND = 1024 };
+
+struct connection *connection_of(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info ? info->socket_context : NULL;
+}
+
+static void opened(struct server *s, struct MHD_Connection *con, void **context)
+{
+    struct connection *c = calloc(1, sizeof *c);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(con, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+    if (!c || !info) {
+        free(c);
+        return;
+    }
+    c->fd = info->connect_fd;
+    c->idle_since_ms = clock_monotonic_ms();
+    list_append(&s->connections, &c->link);
+    s->connection_count++;
+    metric_move(METRIC_HTTP_CONNECTIONS, 1);
+    *context = c;
+}
+
+void connection_notify(void *cls, struct MHD_Connection *con, void **context,
+                       enum MHD_ConnectionNotificationCode code)
+{
+    struct server *s = ((struct listener *)cls)->server;
+    struct connection *c = *context;
+
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        opened(s, con, context);
+    } else if (c) {
+        list_remove(&c->link);
+        s->connection_count--;
+        metric_move(METRIC_HTTP_CONNECTIONS, -1);
+        free(c);
+        *context = NULL;
+    }
+}
+
+/* ---- who is late ---- */
+
+static bool is_late(const struct connection *c, const struct server_deadlines *d, int64_t now_ms)
+{
+    const struct request *rq = c->request;
+
+    if (!rq)
+        return now_ms - c->idle_since_ms >
+               (c->had_request ? d->next_request_ms : d->first_request_ms);
+    if (rq->headers_done_ms == 0)
+        return now_ms - rq->started_ms > d->headers_ms;
+    if (rq->body_done)
+        return false;
+    return now_ms - rq->headers_done_ms > d->body_ms + rq->body_seen * 1000 / BODY_BYTES_PER_SECOND;
+}
+
+/*
+ * Of a request that began and does not arrive, the client is told, behind the back of the library:
+ * it knows no answer to half a request. Nothing of an answer was sent yet. Whether it gets there
+ * does not matter.
+ */
+static void say_late(const struct connection *c)
+{
+    struct sewa_error err;
+
+    sewa_fail(&err, SEWA_E_REQUEST_TIMEOUT, "the %s did not arrive in time",
+              c->request->headers_done_ms ? "body" : "header section");
+    AUTOFREE char *body = reply_problem_text(c->request, &err);
+    AUTO(buf_clear) struct buf b = { 0 };
+    if (!body)
+        return;
+    buf_printf(&b,
+               "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nCache-Control: no-store\r\n"
+               "Content-Type: application/problem+json\r\nContent-Length: %zu\r\n\r\n%s",
+               strlen(body), body);
+    send(c->fd, buf_cstr(&b), b.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void end_late(struct server *s, int64_t now_ms)
+{
+    list_for_each(node, &s->connections) {
+        struct connection *c = list_entry(node, struct connection, link);
+        if (c->timed_out || !is_late(c, &s->o.deadlines, now_ms))
+            continue;
+        c->timed_out = true;
+        if (c->request && !c->request->reply)
+            say_late(c);
+        shutdown(c->fd, SHUT_RDWR); /* the library sees the end and cleans up */
+    }
+}
+
+/* ---- who has left ---- */
+
+static bool waits_for_us(const struct connection *c)
+{
+    const struct request *rq = c->request;
+
+    return rq && (rq->suspended || rq->paused) && rq->on_cancel;
+}
+
+static bool waits_for_client(const struct connection *c)
+{
+    return !c->request || !c->request->body_done;
+}
+
+/*
+ * The client has closed its side, or the connection is broken. Nobody reads an answer that is held.
+ * And where we wait for bytes, none will come: the library learns that by itself, but for an end
+ * that arrived together with the last bytes (its epoll is edge-triggered).
+ */
+static void end_of_client(struct connection *c)
+{
+    char byte;
+
+    if (waits_for_us(c))
+        c->request->on_cancel(c->request);
+    else if (waits_for_client(c) && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+        shutdown(c->fd, SHUT_RDWR);
+}
+
+static void end_gone(struct server *s)
+{
+    AUTOFREE struct pollfd *fds = calloc(s->connection_count + 1, sizeof *fds);
+    size_t n = 0, i = 0;
+
+    if (!fds)
+        return; /* in a second again */
+    list_for_each(node, &s->connections) {
+        struct connection *c = list_entry(node, struct connection, link);
+        fds[n++] = (struct pollfd){ .fd = c->fd, .events = POLLRDHUP };
+    }
+    if (n == 0 || poll(fds, n, 0) <= 0)
+        return;
+    /* nothing below adds or removes a connection: the library does that when it runs next */
+    list_for_each(node, &s->connections) {
+        if (fds[i++].revents)
+            end_of_client(list_entry(node, struct connection, link));
+    }
+}
+
+void deadline_sweep(struct server *s, int64_t now_ms)
+{
+    end_late(s, now_ms);
+    end_gone(s);
+}
