@@ -228,11 +228,15 @@ class Sewad:
         self.process.kill()
         self.wait_end()
 
-    def hang_up(self):
+    def hang_up(self, refused=False):
         """SIGHUP, and wait until the configuration was read again (or refused)."""
-        before = self.log_text().count("configuration")
+        said = "was not read again" if refused else "read the configuration again"
+        before = self.log_text().count(said)
         self.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: self.log_text().count("configuration") > before, "the reload")
+        try:
+            wait_until(lambda: self.log_text().count(said) > before, "the log says '%s'" % said)
+        except Waiting as late:
+            raise Waiting("%s\n%s" % (late, self.log_text())) from None
 
     def log_text(self):
         try:
@@ -284,21 +288,24 @@ class Sewad:
             raise Waiting("%s; there are %r" % (late, [
                 (c["file"], c["state"], c["reason"]) for c in self.checkpoints(run)])) from None
 
-    def wait_file(self, run, file, state, code=None):
-        """Wait until the newest row of a file is in a state (and has this reason)."""
+    def wait_file(self, run, file, state, code=None, word=""):
+        """Wait until a file has a row in this state (for this reason, said so), and return it."""
+        def rows():
+            return [c for c in self.checkpoints(run) if c["file"] == file]
+
         def there():
-            rows = [c for c in self.checkpoints(run) if c["file"] == file]
-            row = max(rows, key=lambda c: c["id"], default=None)
-            if row and row["state"] == state and (code is None or
-                                                  (row["reason"] or {}).get("code") == code):
-                return row
+            for row in rows():
+                reason = row["reason"] or {"code": None, "detail": ""}
+                if (row["state"] == state and code in (None, reason["code"]) and
+                        word in reason["detail"]):
+                    return row
             return None
-        what = "'%s' of run '%s' is %s %s" % (file, run, state, code or "")
+        what = "'%s' of run '%s' is %s %s %s" % (file, run, state, code or "", word)
         try:
             return wait_until(there, what)
         except Waiting as late:
-            raise Waiting("%s; there are %r" % (late, [
-                (c["file"], c["state"], c["reason"]) for c in self.checkpoints(run)])) from None
+            raise Waiting("%s; there is %r" % (late, [(c["state"], c["reason"])
+                                                      for c in rows()])) from None
 
     # jobs
 

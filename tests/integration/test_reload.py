@@ -1,0 +1,194 @@
+"""reload - SIGHUP, roots, and what a configuration that changes does to runs and evaluators."""
+import os
+import signal
+import unittest
+
+import tensors
+from sewa import ServiceTest, toy_evaluator, wait_until
+from toys import toy_run, toy_tensors
+
+
+class Reload(ServiceTest):
+    def setUp(self):
+        super().setUp()
+        self.a, self.b = self.scratch.join("a"), self.scratch.join("b")
+        toy_run(self.a, [1, 2])
+        toy_run(self.b, [3, 4])
+
+    def test_runs_come_and_go(self):
+        sewad = self.service({"run": {"a": {"path": self.a}}})
+        sewad.wait_complete("a", 2)
+        sewad.configure(run={"b": {"path": self.b}})
+        sewad.hang_up()
+        sewad.wait_complete("b", 2)
+        run = wait_until(lambda: (lambda r: not r["watched"] and r)(sewad.get("/api/v1/runs/a")),
+                         "run 'a' is not watched any more")
+        # its index is kept, and nothing new is found
+        self.assertEqual(run["checkpoints"]["complete"], 2)
+        self.assertFalse(run["scan"]["active"])
+        toy_run(self.a, [9])
+        toy_run(self.b, [9])
+        sewad.wait_complete("b", 3)
+        self.assertEqual(len(sewad.complete("a")), 2)
+        # one that has left may be deleted, one that has not may not
+        sewad.request("DELETE", "/api/v1/runs/b").problem(409, "conflict", "configuration")
+        sewad.configure(run={"a": {"path": self.a}, "b": {"path": self.b}})
+        sewad.hang_up()
+        sewad.wait_complete("a", 3)
+        self.assertTrue(sewad.get("/api/v1/runs/a")["watched"])
+        sewad.configure(run={"a": {"path": self.a}})
+        sewad.hang_up()
+        wait_until(lambda: not sewad.get("/api/v1/runs/b")["watched"], "run 'b' has left")
+        sewad.request("DELETE", "/api/v1/runs/b").expect(204)
+        sewad.request("GET", "/api/v1/runs/b").problem(404, "not_found")
+
+    def test_a_run_that_is_changed_is_watched_anew(self):
+        sewad = self.service({"run": {"a": {"path": self.a, "pattern": "never-{step}"}}})
+        uid = sewad.get("/api/v1/runs/a")["id"]
+        self.assertEqual(sewad.checkpoints("a"), [])
+        sewad.configure(run={"a": {"path": self.a, "pattern": "step-{step}.*"}})
+        sewad.hang_up()
+        sewad.wait_complete("a", 2)
+        self.assertEqual(sewad.get("/api/v1/runs/a")["id"], uid)
+
+    def test_a_bad_configuration_changes_nothing(self):
+        sewad = self.service({"run": {"a": {"path": self.a}},
+                              "evaluator": {"toy": toy_evaluator()}})
+        sewad.wait_complete("a", 2)
+        for text, word in [("settle_seconds = 99999\n", "99999"), ("nonsense\n", ":1"),
+                           ('run "a" {\n    colour = "red"\n}\n', "colour"),
+                           ("run 'a' {", ":1"), ("listen = '0.0.0.0:1'\n", "loopback")]:
+            with self.subTest(text=text):
+                self.scratch.write("sewad0/sewad.conf", text)
+                sewad.hang_up(refused=True)
+                last = [line for line in sewad.log_text().splitlines() if "not read again" in line]
+                self.assertIn(word, last[-1])
+                self.assertTrue(sewad.get("/api/v1/runs/a")["watched"])
+                self.assertEqual(len(sewad.get("/api/v1/evaluators")["items"]), 1)
+        os.unlink(sewad.config)
+        sewad.hang_up(refused=True)
+        toy_run(self.a, [5])
+        sewad.wait_complete("a", 3)
+
+    def test_evaluators_change_for_new_jobs(self):
+        gate = self.scratch.join("gate")
+        sewad = self.service({"run": {"a": {"path": self.a}},
+                              "evaluator": {"old": toy_evaluator({"gate": gate})}})
+        sewad.wait_complete("a", 2)
+        job = sewad.submit(run="a", method="best", evaluator="old")
+        sewad.wait_state(job["id"], "running")
+        sewad.configure(evaluator={"new": toy_evaluator()})
+        sewad.hang_up()
+        sewad.request("GET", "/api/v1/evaluators/old").problem(404, "not_found", "old")
+        sewad.request("POST", "/api/v1/jobs", {"run": "a", "method": "best", "evaluator": "old"}
+                      ).problem(422, "invalid", "old")
+        # the job that is under way keeps what it was submitted with
+        self.scratch.write("gate", "")
+        done = sewad.wait_job(job["id"])
+        self.assertEqual(done["evaluator"], "old")
+        self.assertEqual(sewad.run_job(run="a", method="best", evaluator="new")["evaluator"],
+                         "new")
+
+    def test_many_reloads_at_once(self):
+        sewad = self.service({"run": {"a": {"path": self.a}}})
+        sewad.wait_complete("a", 2)
+        for i in range(20):
+            run = {"a": {"path": self.a}, "b": {"path": self.b}}
+            if i % 2 == 0:
+                del run["b"]
+            sewad.configure(run=run)
+            sewad.process.send_signal(signal.SIGHUP)
+        sewad.hang_up()
+        sewad.wait_complete("b", 2)
+        wait_until(lambda: sewad.get("/api/v1/runs/b")["watched"], "the last word counts")
+
+
+class Roots(ServiceTest):
+    """root "lab" { path }: every directory below is a run."""
+
+    def setUp(self):
+        super().setUp()
+        self.lab = self.scratch.directory("lab")
+        toy_run(os.path.join(self.lab, "one"), [1, 2])
+        toy_run(os.path.join(self.lab, "two 2%"), [3])
+        self.sewad = self.service({"root": {"lab": {"path": self.lab}}})
+
+    def names(self, watched=True):
+        return sorted(r["name"] for r in self.sewad.pages("/api/v1/runs")
+                      if r["watched"] == watched)
+
+    def wait_names(self, *names):
+        wait_until(lambda: self.names() == sorted(names), "runs %r" % (names,))
+
+    def test_directories_are_runs(self):
+        tensors.write(os.path.join(self.lab, "step-9.safetensors"), toy_tensors(9))
+        os.symlink(os.path.join(self.lab, "one"), os.path.join(self.lab, "link"))
+        os.mkdir(os.path.join(self.lab, ".hidden"))
+        self.wait_names("lab.one", "lab.two_202_25")
+        run = self.sewad.get("/api/v1/runs/lab.one")
+        self.assertEqual((run["origin"], run["path"]), ("root", os.path.join(self.lab, "one")))
+        self.sewad.wait_complete("lab.one", 2)
+        self.sewad.wait_complete("lab.two_202_25", 1)
+        toy_run(os.path.join(self.lab, "three"), [1])
+        self.wait_names("lab.one", "lab.three", "lab.two_202_25")
+        self.sewad.wait_complete("lab.three", 1)
+        # one level deep
+        toy_run(os.path.join(self.lab, "one", "deeper"), [1])
+        toy_run(os.path.join(self.lab, "one"), [7])
+        self.sewad.wait_complete("lab.one", 3)
+        self.wait_names("lab.one", "lab.three", "lab.two_202_25")
+
+    def test_a_directory_that_vanishes_ends_its_run_and_keeps_its_rows(self):
+        self.sewad.wait_complete("lab.one", 2)
+        uid = self.sewad.get("/api/v1/runs/lab.one")["id"]
+        os.rename(os.path.join(self.lab, "one"), self.scratch.join("away"))
+        self.wait_names("lab.two_202_25")
+        self.assertEqual(self.sewad.get("/api/v1/runs/lab.one")["checkpoints"]["complete"], 2)
+        os.rename(self.scratch.join("away"), os.path.join(self.lab, "one"))
+        self.wait_names("lab.one", "lab.two_202_25")
+        self.assertEqual(self.sewad.get("/api/v1/runs/lab.one")["id"], uid)
+        self.assertEqual(len(self.sewad.wait_complete("lab.one", 2)), 2)
+
+    def test_a_directory_that_vanished_while_nobody_looked(self):
+        self.sewad.wait_complete("lab.one", 2)
+        self.sewad.stop()
+        os.rename(os.path.join(self.lab, "one"), self.scratch.join("away"))
+        self.sewad.start()
+        self.wait_names("lab.two_202_25")
+        self.assertEqual(self.names(watched=False), ["lab.one"])
+
+    def test_a_root_that_leaves_takes_its_runs_along(self):
+        self.sewad.wait_complete("lab.one", 2)
+        self.sewad.configure(root={})
+        self.sewad.hang_up()
+        self.wait_names()
+        toy_run(os.path.join(self.lab, "one"), [8])
+        other = self.scratch.directory("other")
+        toy_run(os.path.join(other, "one"), [5, 6, 7])
+        # a root of the same name elsewhere: its directory of that name is the run now
+        self.sewad.configure(root={"lab": {"path": other}})
+        self.sewad.hang_up()
+        self.wait_names("lab.one")
+        wait_until(lambda: [c["step"] for c in self.sewad.complete("lab.one")] == [5, 6, 7],
+                   "the run is the directory of the new root")
+        self.assertEqual(self.sewad.get("/api/v1/runs/lab.one")["path"],
+                         os.path.join(other, "one"))
+
+    def test_a_run_of_the_configuration_goes_before_a_directory(self):
+        mine = {"lab.taken": self.scratch.join("mine"), "lab.new": self.scratch.join("yours")}
+        for path in mine.values():
+            toy_run(path, [42])
+        os.mkdir(os.path.join(self.lab, "taken"))
+        self.sewad.wait_complete("lab.one", 2)
+        self.sewad.configure(run={name: {"path": path} for name, path in mine.items()})
+        self.sewad.hang_up()
+        toy_run(os.path.join(self.lab, "new"), [1, 2, 3])
+        wait_until(lambda: "lab/new' is not watched" in self.sewad.log_text(),
+                   "the directory is refused in the log")
+        for name in mine:
+            self.assertEqual([c["step"] for c in self.sewad.wait_complete(name, 1)], [42])
+            self.assertEqual(self.sewad.get("/api/v1/runs/" + name)["origin"], "configuration")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
