@@ -39,7 +39,18 @@ void jobs_abandon(struct jobs_call *c)
     if (w && w->waiting == c)
         w->waiting = NULL;
     if (w && w->granting && w->granting->arg == c)
-        w->granting->arg = NULL;
+        worker_forget_grant(w);
+}
+
+/* Nobody is there to be told of the lease that is being written: it is taken back then. */
+struct jobs_call *worker_forget_grant(struct worker *w)
+{
+    struct job_write *write = TAKE(w->granting);
+    struct jobs_call *c = write ? write->arg : NULL;
+
+    if (write)
+        write->arg = NULL;
+    return c;
 }
 
 /* The worker with this token, or NULL and the call is answered. */
@@ -173,15 +184,17 @@ static void on_lease_written(struct job_write *write)
     struct jobs_call *c = write->arg;
     struct job *job = write->job;
     struct sewa_error err;
+    int i = tasks_find(&job->tasks, write->lease.task, write->lease.attempt, &err);
 
-    if (!c)
+    if (i >= 0 && (!c || write->op.rc < 0))
+        tasks_release(&job->tasks, (size_t)i);
+    if (!c) {
+        feed_workers(job); /* others may wait for what was taken back */
         return;
+    }
     struct worker *w = c->owner;
     w->granting = NULL;
-    int i = tasks_find(&job->tasks, write->lease.task, write->lease.attempt, &err);
     if (write->op.rc < 0) {
-        if (i >= 0)
-            tasks_release(&job->tasks, (size_t)i);
         reply_error(c, &write->op.err);
     } else if (i < 0 || job->finished) {
         reply_stop(c);
@@ -257,6 +270,23 @@ void worker_feed(struct worker *w)
     offer(w, c);
 }
 
+/*
+ * Who asks for work has none. An answer that it did not wait for has nobody who reads it, and a
+ * lease that it was never told of would be kept alive by its heartbeats for ever.
+ */
+static void take_back(struct worker *w)
+{
+    struct tasks *t = &w->job->tasks;
+    struct jobs_call *before[] = { TAKE(w->waiting), worker_forget_grant(w) };
+
+    for (size_t i = 0; i < COUNT_OF(before); i++)
+        if (before[i])
+            call_reply_error(before[i], SEWA_E_CONFLICT, "another question took its place");
+    for (int i = tasks_of_worker(t, w->uid, 0); i >= 0;
+         i = tasks_of_worker(t, w->uid, (size_t)i + 1))
+        tasks_release(t, (size_t)i);
+}
+
 void jobs_lease(struct jobs *j, const char *token, const json_t *message, struct jobs_call *c)
 {
     struct worker *w = authenticate(j, token, c);
@@ -268,9 +298,7 @@ void jobs_lease(struct jobs *j, const char *token, const json_t *message, struct
         call_reply_error(c, SEWA_E_CONFLICT, "say hello first");
         return;
     }
-    if (w->waiting) /* it asked before and gave up: that answer has nobody who reads it */
-        call_reply_error(w->waiting, SEWA_E_CONFLICT, "another question took its place");
-    w->waiting = NULL;
+    take_back(w);
     offer(w, c);
 }
 
@@ -380,6 +408,8 @@ static int task_result(struct worker *w, int i, const json_t *result, const json
         task_failed(w, i, err);
         return rc;
     }
+    if (runner_stage(job->runner) == RUNNER_AVERAGE)
+        job->average_attempt = job->tasks.items[i].attempt;
     tasks_done(&job->tasks, (size_t)i);
     job->deaths = 0;
     if (tasks_all_done(&job->tasks))

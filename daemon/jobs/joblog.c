@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/fdio.h"
 #include "base/path.h"
@@ -39,10 +40,9 @@ static void done(struct work *base)
     buf_reset(&job->log.writing);
     free(a->path);
     free(a);
-    flush(job);
-    job->pending--;
-    job->jobs->pending--;
-    job_release(job);
+    if (!job->jobs->closed)
+        flush(job);
+    jobs_let_go(job->jobs, job);
 }
 
 static void flush(struct job *job)
@@ -63,15 +63,13 @@ static void flush(struct job *job)
     a->base.run = run;
     a->base.done = done;
     log->busy = true;
-    job->pending++;
-    job->jobs->pending++;
-    if (work_submit(job->jobs->o.loop, &a->base, NULL) < 0) {
-        job->pending--;
-        job->jobs->pending--;
-        log->busy = false;
-        free(a->path);
-        free(a);
+    if (work_submit(job->jobs->o.loop, &a->base, NULL) == 0) {
+        jobs_hold(job->jobs, job);
+        return;
     }
+    log->busy = false;
+    free(a->path);
+    free(a);
 }
 
 void joblog_append(struct job *job, const void *data, size_t n)
@@ -81,6 +79,12 @@ void joblog_append(struct job *job, const void *data, size_t n)
 
     if (log->full)
         return;
+    if (!log->counted) { /* what an earlier service has written counts too */
+        AUTOFREE char *path = jobs_log_path(job->jobs, job->uid);
+        struct stat st;
+        log->counted = true;
+        log->written = path && stat(path, &st) == 0 ? st.st_size : 0;
+    }
     if (log->written + (int64_t)n > JOBS_LOG_MAX || log->pending.len + n > PENDING_MAX) {
         log->full = true;
         data = note;

@@ -48,6 +48,34 @@ bool jobs_is_over(struct jobs *j, const char *uid)
     return jobs_find(j, uid) == NULL;
 }
 
+/* ---- what points here ---- */
+
+static void destroy(struct jobs *j)
+{
+    free(j->log_directory);
+    free(j->artifact_directory);
+    free(j->slot_taken);
+    free(j);
+}
+
+void jobs_hold(struct jobs *j, struct job *job)
+{
+    j->pending++;
+    if (job)
+        job->pending++;
+}
+
+void jobs_let_go(struct jobs *j, struct job *job)
+{
+    j->pending--;
+    if (job) {
+        job->pending--;
+        job_release(job);
+    }
+    if (j->pending == 0 && j->tick_closed)
+        destroy(j);
+}
+
 /* ---- watchers ---- */
 
 void jobs_watch(struct jobs *j, struct jobs_watcher *w)
@@ -72,7 +100,7 @@ void jobs_notify(struct jobs *j, const char *uid)
 
 static int64_t wanted_workers(const struct job *job, int64_t now_ms)
 {
-    if (job->finished || job->state == JOB_CANCELLING || job->publishing ||
+    if (job->finished || job->succeeding || job->state == JOB_CANCELLING || job->publishing ||
         now_ms < job->start_after_ms)
         return 0;
     if (job->runner && runner_stage(job->runner) == RUNNER_FINISHED)
@@ -108,11 +136,13 @@ static struct job *next_job(struct jobs *j, int64_t now_ms)
 
     list_for_each(node, &j->jobs) {
         struct job *job = list_entry(node, struct job, link);
-        int64_t wanted = wanted_workers(job, now_ms);
-        if (wanted == 0 || n == LOOK_AT_MAX)
+        int64_t wanted = wanted_workers(job, now_ms), running = running_workers(job);
+        if (wanted <= running)
             continue;
         jobs[n] = job;
-        items[n++] = (struct queue_item){ wanted, running_workers(job) };
+        items[n++] = (struct queue_item){ wanted, running };
+        if (n == LOOK_AT_MAX)
+            break;
     }
     int i = queue_next(items, n, free_slots(j));
     return i < 0 ? NULL : jobs[i];
@@ -350,14 +380,6 @@ static int make_directories(struct jobs *j, struct sewa_error *err)
     return rc < 0 ? rc : directory_make(j->artifact_directory, 0750, err);
 }
 
-static void destroy(struct jobs *j)
-{
-    free(j->log_directory);
-    free(j->artifact_directory);
-    free(j->slot_taken);
-    free(j);
-}
-
 int jobs_open(const struct jobs_options *o, struct jobs **ret, struct sewa_error *err)
 {
     struct jobs *j = calloc(1, sizeof *j);
@@ -407,7 +429,11 @@ bool jobs_is_drained(const struct jobs *j)
 
 static void on_tick_closed(uv_handle_t *h)
 {
-    destroy(container_of((uv_timer_t *)h, struct jobs, tick));
+    struct jobs *j = container_of((uv_timer_t *)h, struct jobs, tick);
+
+    j->tick_closed = true;
+    if (j->pending == 0)
+        destroy(j);
 }
 
 void jobs_close(struct jobs *j)
@@ -422,7 +448,7 @@ void jobs_close(struct jobs *j)
         worker_free(w);
     }
     list_for_each_safe(node, &j->jobs) {
-        job_free(list_entry(node, struct job, link));
+        job_release(list_entry(node, struct job, link));
     }
     uv_close((uv_handle_t *)&j->tick, on_tick_closed);
 }

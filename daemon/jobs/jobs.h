@@ -109,8 +109,9 @@ void jobs_abandon(struct jobs_call *c);
 void jobs_drain(struct jobs *j);
 bool jobs_is_drained(const struct jobs *j);
 
-/* Stop the workers, forget everything. Rows stay as they are: unfinished jobs are resumable. No
- * write may be under way (jobs_is_drained and the store closed, or the process about to end). */
+/* Stop the workers, forget everything. Rows stay as they are: unfinished jobs are resumable. What
+ * is under way ends by itself, and the memory is freed with the last of it: the loop must run on.
+ */
 void jobs_close(struct jobs *j);
 
 /* For metrics: workers that live, jobs in memory per state. */

@@ -51,6 +51,7 @@ struct job_log {
     struct buf pending;
     struct buf writing;
     int64_t written;
+    bool counted; /* written is known */
     bool busy;
     bool full;
 };
@@ -67,12 +68,14 @@ struct job {
     struct runner *runner; /* NULL while queued */
     struct tasks tasks;
     struct list workers;
-    int deaths;             /* of workers, in a row */
-    int64_t start_after_ms; /* no new worker before this: one has just died */
-    unsigned pending;       /* writes and other work under way that point here */
-    bool publishing;        /* files are being put in place */
-    bool finished;          /* in its last state; freed when nothing points here any more */
-    bool unsaved;           /* the last state could not be written and is tried again */
+    int deaths;              /* of workers, in a row */
+    int64_t start_after_ms;  /* no new worker before this: one has just died */
+    unsigned pending;        /* writes and other work under way that point here */
+    int64_t average_attempt; /* whose folder holds the average */
+    bool publishing;         /* files are being put in place */
+    bool succeeding;         /* the last write of a job that went well is under way */
+    bool finished;           /* in its last state; freed when nothing points here any more */
+    bool unsaved;            /* the last state could not be written and is tried again */
     char reason_code[40];
     char reason[SEWA_ERROR_TEXT_MAX];
     struct job_log log;
@@ -91,6 +94,7 @@ struct jobs {
     unsigned pending;
     bool draining;
     bool closed;
+    bool tick_closed;
 };
 
 /* ---- life.c ---- */
@@ -110,8 +114,9 @@ void job_go_on(struct job *job);
 /* All results of a batch are there. */
 void job_advance(struct job *job);
 
-/* The files are in place, or a check has its report: the last write. */
+/* The files are in place, or a check has its report: the last write, and what follows it. */
 void job_succeed(struct job *job);
+void job_succeeded(struct job *job, const char *result);
 
 /* Free it when it is finished and nothing points to it any more. */
 void job_release(struct job *job);
@@ -125,6 +130,14 @@ struct job *jobs_find(struct jobs *j, const char *uid);
 
 /* Give free slots to jobs that want workers. */
 void jobs_schedule(struct jobs *j);
+
+/* ---- jobs.c ---- */
+
+/* Something under way points to the room, and to a job unless that is NULL. */
+void jobs_hold(struct jobs *j, struct job *job);
+
+/* It has ended: a job that is finished and a room that is closed go with the last of them. */
+void jobs_let_go(struct jobs *j, struct job *job);
 
 /* ---- workers.c ---- */
 
@@ -143,8 +156,12 @@ void worker_free(struct worker *w);
 
 /* ---- calls.c ---- */
 
-/* Try to give a waiting worker something to do. */
+/* Try to give a waiting worker something to do; all of a job's. */
 void worker_feed(struct worker *w);
+void feed_workers(struct job *job);
+
+/* The call that waits for a lease to be written gets it no more. NULL when there is none. */
+struct jobs_call *worker_forget_grant(struct worker *w);
 void call_reply_error(struct jobs_call *c, int code, const char *text);
 
 /* ---- write.c ---- */
@@ -179,6 +196,7 @@ struct job_write {
     uint8_t (*digests)[32];
     size_t digest_count;
     bool has_state;
+    bool is_success; /* the job's last one: it counts when it is written */
     enum job_state state;
     char reason_code[40];
     char reason[SEWA_ERROR_TEXT_MAX];

@@ -57,7 +57,7 @@ void job_write_last(struct job *job)
 
 void job_fail(struct job *job, const struct sewa_error *err)
 {
-    if (job->finished || job->state == JOB_CANCELLING)
+    if (job->finished || job->succeeding || job->state == JOB_CANCELLING)
         return;
     set_state(job, JOB_FAILED);
     job->finished = true;
@@ -90,8 +90,8 @@ int jobs_cancel(struct jobs *j, const char *uid, struct sewa_error *err)
         return sewa_fail(err, SEWA_E_NOT_FOUND, "there is no unfinished job '%s'", uid);
     if (job->state == JOB_CANCELLING)
         return 0;
-    if (job->finished)
-        return sewa_fail(err, SEWA_E_CONFLICT, "job '%s' is %s", uid, job_state_name(job->state));
+    if (job->finished || job->succeeding)
+        return sewa_fail(err, SEWA_E_CONFLICT, "job '%s' has come to its end", uid);
     if (job->state == JOB_QUEUED) {
         set_state(job, JOB_CANCELLED);
         job->finished = true;
@@ -119,6 +119,11 @@ void job_free(struct job *job)
 
 void job_release(struct job *job)
 {
+    if (job->jobs->closed) {
+        if (job->pending == 0)
+            job_free(job);
+        return;
+    }
     finish_cancel(job);
     if (job->unsaved && job->pending == 0 && !job->jobs->draining)
         return; /* the clock writes it again */
@@ -147,7 +152,7 @@ static enum job_state shown_state(const struct job *job)
     }
 }
 
-static void feed_workers(struct job *job)
+void feed_workers(struct job *job)
 {
     list_for_each_safe(node, &job->workers) {
         worker_feed(list_entry(node, struct worker, link));
@@ -248,8 +253,15 @@ void job_begin(struct job *job)
                  job->plan->run_name, job->plan->k);
         job_move(job, JOB_STARTING);
     }
-    if (!job->finished && shown_state(job) != job->state)
+    if (job->finished || shown_state(job) == job->state)
+        return;
+    if (job_state_may_follow(job->state, shown_state(job))) {
         save(job);
+        return;
+    }
+    sewa_fail(&err, SEWA_E_CORRUPT, "the stored job is %s, its method is not (%s)",
+              job_state_name(job->state), job_state_name(shown_state(job)));
+    job_fail(job, &err);
 }
 
 /* ---- success ---- */
@@ -321,13 +333,26 @@ void job_succeed(struct job *job)
         job_fail(job, &err);
         return;
     }
-    set_state(job, JOB_SUCCEEDED);
-    job->finished = true;
-    metric_add_at(METRIC_JOBS_FINISHED, METRIC_OUTCOME_SUCCEEDED, 0, 1);
+    job->succeeding = true;
     write_state(w, job);
-    const char *verdict = json_string_value(json_object_get(result, "verdict_detail"));
-    log_info("job %s: succeeded in %.1f s%s%s", job->uid, seconds, verdict ? ": " : "",
-             verdict ? verdict : "");
+    w->is_success = true;
+    w->state = JOB_SUCCEEDED;
+    w->finished_ms = w->now_ms;
     failpoint("job_before_success");
     write_submit(w);
+}
+
+void job_succeeded(struct job *job, const char *result)
+{
+    AUTOJSON json_t *o = json_parse(result, strlen(result), NULL);
+    const char *verdict = json_string_value(json_object_get(o, "verdict_detail"));
+    double seconds = json_number_value(json_object_get(json_object_get(o, "cost"), "seconds"));
+
+    set_state(job, JOB_SUCCEEDED);
+    job->succeeding = false;
+    job->finished = true;
+    metric_add_at(METRIC_JOBS_FINISHED, METRIC_OUTCOME_SUCCEEDED, 0, 1);
+    log_info("job %s: succeeded in %.1f s%s%s", job->uid, seconds, verdict ? ": " : "",
+             verdict ? verdict : "");
+    publish_clean(job->jobs, job->uid, false); /* folders of attempts that were lost */
 }

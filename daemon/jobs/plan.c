@@ -264,12 +264,47 @@ static int64_t output_bytes(const struct making *m)
     return bytes;
 }
 
-/* The arena holds all candidates; each bank one average and one gradient in float32. */
-static int64_t peak_memory(const struct making *m, bool evaluates)
+static int make_method(const struct making *m, const struct method_evaluator *evaluator,
+                       struct method **ret, struct sewa_error *err)
 {
-    int64_t k = (int64_t)m->plan->k;
+    const struct job_plan *p = m->plan;
+    AUTOFREE int64_t *steps = calloc(p->k, sizeof *steps);
 
-    return k * m->layout.data_bytes + (evaluates ? 2 * 4 * m->layout.float_elements : 0);
+    if (!steps)
+        return no_memory(err);
+    for (size_t i = 0; i < p->k; i++)
+        steps[i] = p->candidates[i].step;
+    struct method_setup setup = { .k = p->k,
+                                  .steps = steps,
+                                  .select = p->select,
+                                  .seed = m->q->seed,
+                                  .params = m->q->params,
+                                  .evaluator = evaluator };
+    return method_new(m->q->method, &setup, ret, err);
+}
+
+/* How many candidates a worker reads: all, or what a method that needs no evaluation has chosen. */
+static int count_read(const struct making *m, int64_t *ret, struct sewa_error *err)
+{
+    AUTOPTR(method_free) struct method *method = NULL;
+    const struct method_point *points;
+    size_t count;
+
+    *ret = (int64_t)m->plan->k;
+    if (m->q->evaluator)
+        return 0;
+    int rc = make_method(m, NULL, &method, err);
+    if (rc == 0)
+        rc = method_ask(method, &points, &count, err);
+    if (rc == 0)
+        *ret = (int64_t)method_outcome(method)->count;
+    return rc < 0 ? rc : 0;
+}
+
+/* The arena holds what was read; each bank one average and one gradient in float32. */
+static int64_t peak_memory(const struct making *m, int64_t count)
+{
+    return count * m->layout.data_bytes + (m->q->evaluator ? 2 * 4 * m->layout.float_elements : 0);
 }
 
 static int estimate_evaluations(struct making *m, struct sewa_error *err)
@@ -285,19 +320,11 @@ static int estimate_evaluations(struct making *m, struct sewa_error *err)
         p->evaluations = CHECK_EVALUATIONS;
         return 0;
     }
-    AUTOFREE int64_t *steps = calloc(p->k, sizeof *steps);
-    if (!steps)
-        return no_memory(err);
-    for (size_t i = 0; i < p->k; i++)
-        steps[i] = p->candidates[i].step;
-    struct method_setup setup = { .k = p->k,
-                                  .steps = steps,
-                                  .select = p->select,
-                                  .seed = m->q->seed,
-                                  .params = m->q->params,
-                                  .evaluator = &any };
-    struct sewa_error ignored;
-    if (method_new(m->q->method, &setup, &method, &ignored) == 0) {
+    /* what depends on the evaluator's traits (a metric, say) is judged when they are known */
+    int rc = make_method(m, &any, &method, err);
+    if (rc == SEWA_E_NO_MEMORY)
+        return rc;
+    if (rc == 0) {
         method_progress(method, &progress);
         p->evaluations = progress.expected;
     }
@@ -313,17 +340,17 @@ static int warn(struct job_plan *p, const char *sentence, struct sewa_error *err
     return json_array_append_new(p->warnings, json_string(sentence)) < 0 ? no_memory(err) : 0;
 }
 
-static int check_memory(struct making *m, struct sewa_error *err)
+static int check_memory(const struct making *m, int64_t count, struct sewa_error *err)
 {
-    struct job_plan *p = m->plan;
+    const struct job_plan *p = m->plan;
 
     if (p->peak_memory_bytes <= m->limits->worker_memory_bytes)
         return 0;
     return sewa_fail_at(
         err, SEWA_E_INVALID, m->q->checkpoints ? "/checkpoints" : "/window",
-        "%zu candidates need about %lld MiB in a worker that has %lld MiB: lower the "
+        "%lld checkpoints need about %lld MiB in a worker that has %lld MiB: lower the "
         "window or raise worker_memory_mib",
-        p->k, (long long)(p->peak_memory_bytes >> 20),
+        (long long)count, (long long)(p->peak_memory_bytes >> 20),
         (long long)(m->limits->worker_memory_bytes >> 20));
 }
 
@@ -345,7 +372,7 @@ static int check_disk(struct making *m, struct sewa_error *err)
 static int measure(struct making *m, struct sewa_error *err)
 {
     struct job_plan *p = m->plan;
-    bool evaluates = m->q->evaluator != NULL;
+    int64_t count;
 
     if (m->layout.carried[0])
         return sewa_fail_at(err, SEWA_E_UNSUPPORTED, m->q->run ? "/run" : "/checkpoints",
@@ -353,10 +380,13 @@ static int measure(struct making *m, struct sewa_error *err)
     p->tensor_count = m->layout.tensor_count;
     p->data_bytes = m->layout.data_bytes;
     p->float_elements = m->layout.float_elements;
-    p->bytes_to_read = (int64_t)p->k * m->layout.data_bytes;
+    int rc = count_read(m, &count, err);
+    if (rc < 0)
+        return rc;
+    p->bytes_to_read = count * m->layout.data_bytes;
     p->output_bytes = output_bytes(m);
-    p->peak_memory_bytes = peak_memory(m, evaluates);
-    int rc = check_memory(m, err);
+    p->peak_memory_bytes = peak_memory(m, count);
+    rc = check_memory(m, count, err);
     if (rc == 0)
         rc = check_disk(m, err);
     if (rc == 0)

@@ -17,12 +17,15 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "sewa/protocol.h"
 #include "store/jobs.h"
 
 struct publish {
     struct work base;
     struct job *job;
     char *staging, *final, *parent;
+    char *file;     /* of the average, in staging */
+    int64_t size;   /* that it has, as the worker says */
     char *manifest; /* text */
     uint8_t digest[32];
 };
@@ -46,13 +49,33 @@ static void publish_free(struct publish *p)
     free(p->staging);
     free(p->final);
     free(p->parent);
+    free(p->file);
     free(p->manifest);
     free(p);
 }
 
+/* The worker runs next to user code: what it says is there is looked at. */
+static int check_file(const struct publish *p, struct sewa_error *err)
+{
+    struct stat st;
+
+    if (lstat(p->file, &st) < 0)
+        return sewa_fail_errno(err, SEWA_E_IO, "cannot look at the average '%s'", p->file);
+    if (!S_ISREG(st.st_mode))
+        return sewa_fail(err, SEWA_E_CHANGED, "the average '%s' is not a file", p->file);
+    if (st.st_size != p->size)
+        return sewa_fail(err, SEWA_E_CHANGED,
+                         "the average '%s' has %lld bytes, the worker wrote %lld", p->file,
+                         (long long)st.st_size, (long long)p->size);
+    return 0;
+}
+
 static int put_in_place(struct publish *p, struct sewa_error *err)
 {
-    int rc = file_publish(p->staging, "manifest.json", 0640, p->manifest, strlen(p->manifest), err);
+    int rc = check_file(p, err);
+
+    if (rc == 0)
+        rc = file_publish(p->staging, "manifest.json", 0640, p->manifest, strlen(p->manifest), err);
 
     if (rc == 0)
         rc = tree_remove(p->final, err); /* of a service that was killed right after its rename */
@@ -88,14 +111,30 @@ static void done(struct work *base)
     struct job *job = p->job;
 
     job->publishing = false;
-    if (base->rc < 0)
+    if (base->rc == 0 && note_manifest(p) < 0)
+        base->rc = sewa_fail(&base->err, SEWA_E_NO_MEMORY, "no memory for the manifest");
+    if (!job->jobs->closed && base->rc < 0)
         job_fail(job, &base->err);
-    else if (job->state == JOB_PUBLISHING && note_manifest(p) == 0)
-        job_succeed(job);
+    else if (!job->jobs->closed && job->state == JOB_PUBLISHING)
+        job_succeed(job); /* not when it was cancelled meanwhile */
     publish_free(p);
-    job->pending--;
-    job->jobs->pending--;
-    job_release(job);
+    jobs_let_go(job->jobs, job);
+}
+
+static int dump_into(const char *bytes, size_t n, void *b)
+{
+    buf_append(b, bytes, n);
+    return buf_failed(b) ? -1 : 0;
+}
+
+/* People read it, so it is indented. Not json_dumps(), which loses a key when memory is short. */
+static char *indented(const json_t *value)
+{
+    struct buf b = { 0 };
+
+    if (json_dump_callback(value, dump_into, &b, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) < 0)
+        b.failed = true;
+    return buf_take(&b);
 }
 
 static char *manifest_text(struct job *job)
@@ -113,27 +152,28 @@ static char *manifest_text(struct job *job)
     }
     AUTOJSON json_t *m =
         runner_manifest(job->runner, job->uid, digest, clock_format(clock_now_ms(), now));
-    return m ? json_dumps(m, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    return m ? indented(m) : NULL;
 }
 
 void publish_start(struct job *job)
 {
     struct jobs *j = job->jobs;
     struct publish *p = calloc(1, sizeof *p);
-    const char *staging =
-        json_string_value(json_object_get(runner_written(job->runner), "directory"));
+    const json_t *written = runner_written(job->runner);
     struct sewa_error err;
 
     if (p) {
         p->job = job;
         p->base.run = run;
         p->base.done = done;
-        p->staging = staging ? path_from_text(staging) : NULL;
+        p->staging = publish_staging(j, job->uid, job->average_attempt);
         p->final = jobs_artifact_path(j, job->uid);
         p->parent = strdup(j->artifact_directory);
+        p->file = p->staging ? path_join(p->staging, WORKER_ARTIFACT) : NULL;
+        p->size = json_integer_value(json_object_get(written, "size"));
         p->manifest = manifest_text(job);
     }
-    if (!p || !p->staging || !p->final || !p->parent || !p->manifest ||
+    if (!p || !p->staging || !p->final || !p->parent || !p->file || !p->manifest ||
         work_submit(j->o.loop, &p->base, &err) < 0) {
         if (p)
             publish_free(p);
@@ -142,8 +182,7 @@ void publish_start(struct job *job)
         return;
     }
     job->publishing = true;
-    job->pending++;
-    j->pending++;
+    jobs_hold(j, job);
 }
 
 /* ---- taking away ---- */
@@ -197,7 +236,7 @@ static void clean_done(struct work *base)
 {
     struct clean *c = container_of(base, struct clean, base);
 
-    c->jobs->pending--;
+    jobs_let_go(c->jobs, NULL);
     free(c->directory);
     free(c);
 }
@@ -215,7 +254,7 @@ void publish_clean(struct jobs *j, const char *uid, bool all)
     c->jobs = j;
     c->all = all;
     snprintf(c->uid, sizeof c->uid, "%s", uid);
-    j->pending++;
+    jobs_hold(j, NULL);
     if (work_submit(j->o.loop, &c->base, NULL) < 0)
         clean_done(&c->base);
 }

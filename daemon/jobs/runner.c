@@ -109,6 +109,8 @@ static int read_metrics(struct runner *r, const json_t *traits, struct sewa_erro
 
 int runner_read_traits(struct runner *r, const json_t *traits, struct sewa_error *err)
 {
+    if (!json_is_object(traits))
+        return sewa_fail(err, SEWA_E_PROTOCOL, "the worker's result: the traits are missing");
     json_decref(r->traits);
     r->traits = json_deep_copy(traits);
     if (!r->traits)

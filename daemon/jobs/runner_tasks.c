@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/digest.h"
-#include "base/path.h"
+#include "sewa/protocol.h"
 
 static json_t *numbers(const double *values, size_t n)
 {
@@ -218,11 +218,14 @@ static int accept_average(struct runner *r, const json_t *result, struct sewa_er
 {
     const char *name = json_string_value(json_object_get(result, "name"));
     const char *sha256 = json_string_value(json_object_get(result, "sha256"));
+    const json_t *size = json_object_get(result, "size");
     uint8_t digest[32];
 
-    if (!name || !path_is_name(name) || !json_is_integer(json_object_get(result, "size")) ||
-        !sha256 || hex_decode(sha256, digest, 32) < 0)
-        return protocol(err, "name, size or sha256 of the average is missing");
+    if (!name || strcmp(name, WORKER_ARTIFACT) != 0)
+        return protocol(err, "the average is not '" WORKER_ARTIFACT "'");
+    if (!json_is_integer(size) || json_integer_value(size) < 0 || !sha256 ||
+        hex_decode(sha256, digest, 32) < 0)
+        return protocol(err, "size or sha256 of the average is missing");
     json_decref(r->written);
     r->written = json_deep_copy(result);
     return r->written ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a result");

@@ -96,12 +96,10 @@ static void on_exit_of_worker(struct launched *process, int status, int signal)
     char text[160];
 
     w->process = NULL;
-    if (w->waiting)
-        call_reply_error(w->waiting, SEWA_E_UNAVAILABLE, "the worker is gone");
-    if (w->granting && w->granting->arg) {
-        call_reply_error(w->granting->arg, SEWA_E_UNAVAILABLE, "the worker is gone");
-        w->granting->arg = NULL;
-    }
+    struct jobs_call *open[] = { TAKE(w->waiting), worker_forget_grant(w) };
+    for (size_t i = 0; i < COUNT_OF(open); i++)
+        if (open[i])
+            call_reply_error(open[i], SEWA_E_UNAVAILABLE, "the worker is gone");
     say_how(status, signal, text, sizeof text);
     sewa_fail(&why, SEWA_E_WORKER_DIED, "%s", text);
     if (!w->stopping && !job->finished && job->state != JOB_CANCELLING) {
@@ -196,12 +194,13 @@ int worker_adopt(struct job *job, const struct worker_row *row, struct sewa_erro
 {
     struct jobs *j = job->jobs;
     AUTOFREE char *log = jobs_log_path(j, job->uid);
-    int slot = (int)row->slot;
+    /* fewer slots may be configured now: then it occupies none of them */
+    int slot = row->slot >= 0 && row->slot < j->slot_count ? (int)row->slot : -1;
     struct worker *w = log ? worker_new(job, slot) : NULL;
 
     if (!w)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a worker");
-    if (slot < j->slot_count)
+    if (slot >= 0)
         j->slot_taken[slot] = true;
     memcpy(w->uid, row->uid, sizeof w->uid);
     memcpy(w->token_hash, row->token_hash, 32);

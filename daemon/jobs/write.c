@@ -87,6 +87,8 @@ static void handle_failure(struct job_write *w)
     log_error("job %s: cannot write to the database: %s", w->uid, w->op.err.text);
     if (!job)
         return;
+    if (w->is_success)
+        job->succeeding = false; /* without the row the job has no result: it failed at that */
     if (job->finished)
         job->unsaved = true;
     else
@@ -97,19 +99,20 @@ static void done(struct store_op *op)
 {
     struct job_write *w = container_of(op, struct job_write, op);
     struct job *job = w->job;
+    struct jobs *j = w->jobs;
 
-    if (w->op.rc < 0)
-        handle_failure(w);
-    if (w->done)
-        w->done(w);
-    if (w->op.rc >= 0 && (w->has_state || w->runner || w->result))
-        jobs_notify(w->jobs, w->uid);
-    w->jobs->pending--;
-    write_drop(w);
-    if (job) {
-        job->pending--;
-        job_release(job);
+    if (!j->closed) {
+        if (w->op.rc < 0)
+            handle_failure(w);
+        else if (w->is_success)
+            job_succeeded(job, w->result);
+        if (w->done)
+            w->done(w);
+        if (w->op.rc >= 0 && (w->has_state || w->runner || w->result))
+            jobs_notify(j, w->uid);
     }
+    write_drop(w);
+    jobs_let_go(j, job);
 }
 
 struct job_write *write_new(struct job *job)
@@ -165,8 +168,6 @@ void write_submit(struct job_write *w)
 {
     w->op.run = run;
     w->op.done = done;
-    w->jobs->pending++;
-    if (w->job)
-        w->job->pending++;
+    jobs_hold(w->jobs, w->job);
     store_submit(w->jobs->o.store, &w->op);
 }

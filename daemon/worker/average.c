@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "engine/materialize.h"
+#include "sewa/protocol.h"
 
 /* What is averaged: all candidates in memory, or the ingredients alone, read for this. */
 struct ingredients {
@@ -103,14 +104,12 @@ static json_t *digests_json(const struct workshop *w, const struct ingredients *
 }
 
 static int answer(const struct workshop *w, const struct ingredients *in,
-                  const struct materialized *m, const json_t *task, json_t **ret,
-                  struct sewa_error *err)
+                  const struct materialized *m, json_t **ret, struct sewa_error *err)
 {
     char hex[SHA256_HEX_SIZE];
 
-    *ret = json_pack("{s:s, s:I, s:s, s:O, s:o}", "name", "model.safetensors", "size",
-                     (json_int_t)m->bytes, "sha256", hex_encode(m->sha256, 32, hex), "directory",
-                     json_object_get(task, "directory"), "digests", digests_json(w, in, m));
+    *ret = json_pack("{s:s, s:I, s:s, s:o}", "name", WORKER_ARTIFACT, "size", (json_int_t)m->bytes,
+                     "sha256", hex_encode(m->sha256, 32, hex), "digests", digests_json(w, in, m));
     return *ret ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a result");
 }
 
@@ -139,7 +138,7 @@ static int write_average(struct workshop *w, const json_t *task, const char *dir
         .cancel = w->cancel,
     };
     rc = materialize(&w->engine, in.source, &o, &m, err);
-    return rc < 0 ? rc : answer(w, &in, &m, task, ret, err);
+    return rc < 0 ? rc : answer(w, &in, &m, ret, err);
 }
 
 int workshop_average(struct workshop *w, const json_t *task, json_t **ret, struct sewa_error *err)
