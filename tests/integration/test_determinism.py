@@ -1,0 +1,105 @@
+"""determinism - the same answers of the evaluator give the same bytes, however they were computed.
+
+One job on the digits: twice in one service, with one and two numeric threads, with the plain
+kernels, with two workers, and in a service that keeps nothing of the first. Everything that a job
+has learned is compared to the bit: every probability of every iteration, the losses, the artifact.
+"""
+import unittest
+
+from sewa import ServiceTest, digits_evaluator, toy_evaluator
+from toys import toy_run, train_digits
+
+# what differs between two runs of the same job by its nature
+PASSING = ("seconds", "evaluator_seconds", "bytes_read")
+
+
+def outcome(sewad, job):
+    """All that must not differ."""
+    done = sewad.run_job(**job)
+    result = done["result"]
+    for name in PASSING:
+        del result["cost"][name]
+    for selected in result["selected"]:
+        del selected["checkpoint"]
+    trace = sewad.trace(done["id"])
+    digests = {a["name"]: a["sha256"] for a in done["artifacts"]}
+    return {"result": result, "trace": trace["items"],
+            "steps": [c["step"] for c in trace["candidates"]],
+            "artifact": digests["model.safetensors"],
+            "bytes": sewad.artifact(done["id"])}
+
+
+class SameBytes(ServiceTest):
+    def setUp(self):
+        super().setUp()
+        self.directory = self.scratch.join("digits")
+        self.files = train_digits(self.scratch, self.directory, steps=600)
+
+    def service_with(self, options=None, **environment):
+        options = dict({"run": {"digits": {"path": self.directory}},
+                        "evaluator": {"digits": digits_evaluator()}}, **(options or {}))
+        sewad = self.service(options, **environment)
+        sewad.wait_complete("digits", len(self.files))
+        return sewad
+
+    def assert_same(self, ours, theirs, what):
+        for i, (a, b) in enumerate(zip(ours["trace"], theirs["trace"])):
+            self.assertEqual(a, b, "%s: iteration %d of the trace" % (what, i))
+        self.assertEqual(ours, theirs, what)
+
+    def test_one_job_computed_in_many_ways(self):
+        job = {"run": "digits", "evaluator": "digits", "select": 8, "seed": 7}
+        first = self.service_with({"worker_threads": 1})
+        reference = outcome(first, job)
+        self.assertEqual(len(reference["trace"]), 60)
+        self.assertEqual([len(t["probabilities"]) for t in reference["trace"]], [60] * 60)
+        self.assert_same(outcome(first, job), reference, "the same job once more")
+        for what, options, environment, more in [
+            ("two threads", {"worker_threads": 2}, {}, {}),
+            ("the plain kernels", {}, {"SEWA_KERNELS": "reference"}, {}),
+            ("two workers", {"local_workers": 2}, {}, {"workers": 2}),
+            ("two workers, plain kernels, three threads", {"local_workers": 2, "worker_threads": 3},
+             {"SEWA_KERNELS": "reference"}, {"workers": 2}),
+        ]:
+            with self.subTest(what=what):
+                ours = outcome(self.service_with(options, **environment), dict(job, **more))
+                self.assert_same(ours, reference, what)
+        other = outcome(first, dict(job, seed=8))
+        self.assertNotEqual(other["trace"], reference["trace"])
+
+    def test_every_method_and_estimator(self):
+        one = self.service_with({"worker_threads": 1})
+        two = self.service_with({"local_workers": 2, "worker_threads": 2},
+                                SEWA_KERNELS="reference")
+        for method, fields in [
+            ("best", {}), ("lawa", {"select": 3, "evaluator": "digits"}),
+            ("uniform", {"evaluator": "digits", "baselines": ["best"]}),
+            ("sewa", {"select": "auto", "params": {"iterations": 15}}),
+            ("sewa", {"select": 5, "params": {"iterations": 15, "polish": 0}}),
+            ("sewa", {"select": 5, "params": {"iterations": 10, "estimator": "straight_through"}}),
+            ("sewa", {"select": 5, "params": {"iterations": 10, "estimator": "score_function"}}),
+            ("sewa", {"select": 5, "params": {"iterations": 10, "batch": 4, "temperature": {
+                "start": 2, "end": 0.2, "schedule": "cosine"}}}),
+        ]:
+            with self.subTest(method=method, fields=fields):
+                job = dict({"run": "digits", "method": method, "evaluator": "digits"}, **fields)
+                self.assert_same(outcome(two, dict(job, workers=2)), outcome(one, job), method)
+
+    def test_memory_for_one_average_at_a_time(self):
+        """With little memory the points of an iteration are evaluated in smaller groups."""
+        toy = self.scratch.join("toy")
+        toy_run(toy, size=60000)  # six of them and one average nearly fill two MiB
+        options = {"run": {"toy": {"path": toy}},
+                   "evaluator": {"toy": toy_evaluator({"gradient": False})}}
+        job = {"run": "toy", "evaluator": "toy", "select": 2,
+               "params": {"iterations": 2, "polish": 4}}
+        outcomes = []
+        for memory in (64, 2):
+            sewad = self.service(dict(options, worker_memory_mib=memory))
+            sewad.wait_complete("toy", 6)
+            outcomes.append(outcome(sewad, job))
+        self.assert_same(outcomes[1], outcomes[0], "little memory")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
