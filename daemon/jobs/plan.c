@@ -350,7 +350,7 @@ static int check_memory(const struct making *m, int64_t count, struct sewa_error
         err, SEWA_E_INVALID, m->q->checkpoints ? "/checkpoints" : "/window",
         "%lld checkpoints need about %lld MiB in a worker that has %lld MiB: lower the "
         "window or raise worker_memory_mib",
-        (long long)count, (long long)(p->peak_memory_bytes >> 20),
+        (long long)count, (long long)(p->peak_memory_bytes >> 20) + 1, /* up: more than it has */
         (long long)(m->limits->worker_memory_bytes >> 20));
 }
 

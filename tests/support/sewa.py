@@ -247,13 +247,13 @@ class Sewad:
 
     # requests
 
-    def request(self, method, path, body=None, headers=None, **query):
+    def request(self, method, path, body=None, headers=None, /, **query):
         return request(self.address, method, with_query(path, query), body, headers)
 
     def get(self, path, **query):
         return self.request("GET", path, **query).expect(200).json()
 
-    def post(self, path, body, expect=201, headers=None, **query):
+    def post(self, path, body, expect=201, headers=None, /, **query):
         return self.request("POST", path, body, headers, **query).expect(expect).json()
 
     def patch(self, path, body):
@@ -309,8 +309,8 @@ class Sewad:
 
     # jobs
 
-    def submit(self, expect=201, headers=None, **job):
-        return self.post("/api/v1/jobs", job, expect, headers)
+    def submit(self, **job):
+        return self.post("/api/v1/jobs", job)
 
     def job(self, uid, **query):
         return self.get("/api/v1/jobs/" + uid, **query)
