@@ -92,7 +92,7 @@ json_t *job_plan_show(const struct job_plan *p)
         const struct job_candidate *c = &p->candidates[i];
         AUTOFREE char *path = path_join(c->root, c->file);
         rc =
-            json_array_append_new(list, json_pack("{s:s, s:o, s:o?}", "checkpoint", c->uid, "step",
+            json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "checkpoint", c->uid, "step",
                                                   c->has_step ? json_integer(c->step) : json_null(),
                                                   "path", path ? path_json(path) : NULL));
     }
@@ -183,7 +183,7 @@ int job_plan_parse(const json_t *stored, struct job_plan **ret, struct sewa_erro
             p->newest_id = p->candidates[i].id;
     }
     int rc = json_reader_end(&r);
-    if (rc == 0 && (!p->candidates || !p->run_name || !p->warnings))
+    if (rc == 0 && (!p->candidates || !p->run_name || !p->warnings || (evaluator && !p->evaluator)))
         rc = sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a plan");
     if (rc < 0)
         return sewa_context(err, rc, "the stored plan of a job");

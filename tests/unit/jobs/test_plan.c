@@ -1,0 +1,453 @@
+/*
+ * test_plan - which checkpoints a request comes to, on a real index, and everything that it can be
+ * refused for.
+ */
+#include "index.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "support/alloc.h"
+
+#define MODEL "w:F32:100x10 b:F32:10 n:I64:" /* 4048 bytes, 1010 floats */
+
+struct fixture {
+    struct index ix;
+    int64_t run, layout;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+
+    index_open(&f->ix);
+    f->run = index_run(f->ix.db, "digits");
+    f->layout = index_layout(f->ix.db, MODEL);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    index_close(&f->ix);
+    free(f);
+    return 0;
+}
+
+static int64_t add(struct fixture *f, int64_t step, char uid[ID_TEXT_SIZE])
+{
+    return index_checkpoint(f->ix.db, f->run, f->layout, step, CHECKPOINT_COMPLETE, uid);
+}
+
+static int make(struct fixture *f, const char *body, struct job_plan **ret, struct sewa_error *err)
+{
+    AUTOPTR(job_request_free) struct job_request *q = index_request(body);
+
+    return job_plan_make(f->ix.db, q, &f->ix.limits, ret, err);
+}
+
+/* The steps of a plan, oldest first: "10 20 30". */
+static void assert_steps(struct fixture *f, const char *body, const char *steps)
+{
+    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+    AUTO(buf_clear) struct buf b = { 0 };
+    struct sewa_error err = { 0 };
+
+    assert_ok(make(f, body, &p, &err), err);
+    for (size_t i = 0; i < p->k; i++)
+        buf_printf(&b, "%s%lld", i ? " " : "", (long long)p->candidates[i].step);
+    assert_string_equal(buf_cstr(&b), steps);
+}
+
+static void refuse(struct fixture *f, const char *body, int code, const char *pointer,
+                   const char *word)
+{
+    struct job_plan *p = NULL;
+    struct sewa_error err = { 0 };
+
+    assert_failed(make(f, body, &p, &err), err, code, word);
+    assert_string_equal(err.pointer, pointer);
+    assert_null(p);
+}
+
+#define LAST "{\"run\":\"digits\",\"method\":\"last\""
+
+static void test_filters(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int64_t step = 10; step <= 60; step += 10)
+        add(f, step, NULL);
+    index_checkpoint(f->ix.db, f->run, f->layout, 70, CHECKPOINT_GONE, NULL);
+    index_checkpoint(f->ix.db, f->run, f->layout, 80, CHECKPOINT_CHANGED, NULL);
+    index_checkpoint(f->ix.db, f->run, f->layout, 90, CHECKPOINT_INCOMPLETE, NULL);
+    add(f, -1, NULL); /* complete, without a step */
+
+    assert_steps(f, LAST "}", "10 20 30 40 50 60");
+    assert_steps(f, LAST ",\"window\":2}", "50 60");
+    assert_steps(f, LAST ",\"window\":200}", "10 20 30 40 50 60");
+    assert_steps(f, LAST ",\"min_step\":30}", "30 40 50 60");
+    assert_steps(f, LAST ",\"max_step\":30}", "10 20 30");
+    assert_steps(f, LAST ",\"min_step\":31,\"max_step\":49}", "40");
+    assert_steps(f, LAST ",\"exclude_steps\":[20,60,7]}", "10 30 40 50");
+    /* filters first, then the newest of what is left */
+    assert_steps(f, LAST ",\"exclude_steps\":[50,60],\"window\":2}", "30 40");
+    assert_steps(f, LAST ",\"max_step\":40,\"window\":2}", "30 40");
+    assert_steps(f, LAST ",\"exclude_steps\":[40],\"max_step\":50,\"min_step\":20,\"window\":2}",
+                 "30 50");
+
+    refuse(f, LAST ",\"min_step\":61}", SEWA_E_NO_CANDIDATES, "/run", "passes the filters");
+    refuse(f, LAST ",\"exclude_steps\":[10,20,30,40,50,60]}", SEWA_E_NO_CANDIDATES, "/run",
+           "digits");
+    refuse(f, "{\"run\":\"other\",\"method\":\"last\"}", SEWA_E_INVALID, "/run", "no run 'other'");
+}
+
+static void test_window_is_bounded(void **state)
+{
+    struct fixture *f = *state;
+    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+    struct sewa_error err = { 0 };
+
+    for (int64_t step = 0; step < JOB_CANDIDATES_MAX + 5; step++)
+        add(f, step, NULL);
+    assert_ok(make(f, LAST "}", &p, &err), err);
+    assert_int_equal(p->k, JOB_CANDIDATES_MAX);
+    assert_int_equal(p->candidates[0].step, 5);
+    assert_int_equal(p->candidates[p->k - 1].step, JOB_CANDIDATES_MAX + 4);
+}
+
+static void test_duplicate_steps(void **state)
+{
+    struct fixture *f = *state;
+    char first[ID_TEXT_SIZE], second[ID_TEXT_SIZE], body[300];
+
+    add(f, 10, NULL);
+    add(f, 20, first);
+    add(f, 20, second);
+    add(f, 30, NULL);
+    refuse(f, LAST "}", SEWA_E_DUPLICATE_STEP, "/exclude_steps", first);
+    refuse(f, LAST "}", SEWA_E_DUPLICATE_STEP, "/exclude_steps", second);
+    refuse(f, LAST "}", SEWA_E_DUPLICATE_STEP, "/exclude_steps", "both have step 20");
+    assert_steps(f, LAST ",\"exclude_steps\":[20]}", "10 30");
+    assert_steps(f, LAST ",\"window\":1}", "30");
+    /* only one of the two would fit into the window: that is a duplicate too */
+    refuse(f, LAST ",\"window\":2}", SEWA_E_DUPLICATE_STEP, "/exclude_steps", "20");
+    /* one gone: the other is the only one */
+    snprintf(body, sizeof body, "{\"method\":\"uniform\",\"checkpoints\":[\"%s\",\"%s\"]}", second,
+             first);
+    assert_steps(f, body, "20 20");
+}
+
+static void test_by_name(void **state)
+{
+    struct fixture *f = *state;
+    char a[ID_TEXT_SIZE], b[ID_TEXT_SIZE], none[ID_TEXT_SIZE], half[ID_TEXT_SIZE],
+        other[ID_TEXT_SIZE], body[300];
+    int64_t run = index_run(f->ix.db, "other");
+
+    add(f, 20, b);
+    add(f, 10, a);
+    add(f, -1, none);
+    index_checkpoint(f->ix.db, f->run, f->layout, 30, CHECKPOINT_INCOMPLETE, half);
+    index_checkpoint(f->ix.db, run, f->layout, 15, CHECKPOINT_COMPLETE, other);
+
+    /* oldest first, whatever order they are named in; without a step comes first */
+    snprintf(body, sizeof body, "{\"method\":\"uniform\",\"checkpoints\":[\"%s\",\"%s\",\"%s\"]}",
+             b, none, a);
+    assert_steps(f, body, "0 10 20");
+    snprintf(body, sizeof body, "{\"method\":\"uniform\",\"checkpoints\":[\"%s\"]}", half);
+    refuse(f, body, SEWA_E_INVALID, "/checkpoints", "is incomplete");
+    refuse(f, "{\"method\":\"uniform\",\"checkpoints\":[\"ckpt_01ARZ3NDEKTSV4RRFFQ69G5FAV\"]}",
+           SEWA_E_INVALID, "/checkpoints",
+           "there is no checkpoint 'ckpt_01ARZ3NDEKTSV4RRFFQ69G5FAV'");
+    snprintf(body, sizeof body, "{\"method\":\"uniform\",\"checkpoints\":[\"%s\",\"%s\"]}", a,
+             other);
+    refuse(f, body, SEWA_E_INVALID, "/checkpoints", "different runs ('digits' and 'other')");
+    snprintf(body, sizeof body,
+             "{\"method\":\"uniform\",\"force\":true,\"checkpoints\":[\"%s\",\"%s\"]}", a, other);
+    assert_steps(f, body, "10 15");
+}
+
+static void test_mismatch(void **state)
+{
+    struct fixture *f = *state;
+    int64_t wider = index_layout(f->ix.db, "w:F32:100x11 b:F32:11 n:I64:");
+    int64_t renamed = index_layout(f->ix.db, "weight:F32:100x10 b:F32:10 n:I64:");
+    int64_t half = index_layout(f->ix.db, "w:F16:100x10 b:F32:10 n:I64:");
+    int64_t turned = index_layout(f->ix.db, "b:F32:10 n:I64: w:F32:100x10");
+
+    add(f, 10, NULL);
+    index_checkpoint(f->ix.db, f->run, turned, 20, CHECKPOINT_COMPLETE, NULL);
+    assert_steps(f, LAST "}", "10 20"); /* the same tensors in another order */
+    index_checkpoint(f->ix.db, f->run, wider, 30, CHECKPOINT_COMPLETE, NULL);
+    refuse(f, LAST "}", SEWA_E_MISMATCH, "", "[100, 11]");
+    refuse(f, LAST "}", SEWA_E_MISMATCH, "", "step-30");
+    assert_steps(f, LAST ",\"max_step\":20}", "10 20");
+    assert_steps(f, LAST ",\"min_step\":30}", "30");
+    index_checkpoint(f->ix.db, f->run, renamed, 40, CHECKPOINT_COMPLETE, NULL);
+    refuse(f, LAST ",\"exclude_steps\":[30]}", SEWA_E_MISMATCH, "", "'weight'");
+    index_checkpoint(f->ix.db, f->run, half, 50, CHECKPOINT_COMPLETE, NULL);
+    refuse(f, LAST ",\"exclude_steps\":[30,40]}", SEWA_E_MISMATCH, "", "F16");
+}
+
+static void test_carried_type(void **state)
+{
+    struct fixture *f = *state;
+    int64_t odd = index_layout(f->ix.db, "w:F32:10 scale:F8_E8M0:10");
+
+    index_checkpoint(f->ix.db, f->run, odd, 10, CHECKPOINT_COMPLETE, NULL);
+    refuse(f, LAST "}", SEWA_E_UNSUPPORTED, "/run",
+           "tensor 'scale' of type F8_E8M0 cannot be averaged");
+}
+
+static void test_numbers(void **state)
+{
+    struct fixture *f = *state;
+    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+    struct sewa_error err = { 0 };
+
+    for (int64_t step = 1; step <= 20; step++)
+        add(f, step, NULL);
+    assert_ok(make(f, "{\"run\":\"digits\",\"evaluator\":\"digits\",\"select\":5}", &p, &err), err);
+    assert_int_equal(p->k, 20);
+    assert_int_equal(p->select, 5);
+    assert_int_equal(p->tensor_count, 3);
+    assert_int_equal(p->data_bytes, 4048);
+    assert_int_equal(p->float_elements, 1010);
+    assert_int_equal(p->bytes_to_read, 20 * 4048);
+    assert_int_equal(p->peak_memory_bytes, 20 * 4048 + 2 * 4 * 1010);
+    assert_int_equal(p->output_bytes, 4048);
+    assert_true(p->free_disk_bytes > 0);
+    assert_true(p->evaluations > 300);
+    assert_string_equal(json_string_value(json_object_get(p->evaluator, "name")), "digits");
+    assert_int_equal(p->newest_id, p->candidates[19].id);
+    job_plan_free(TAKE(p));
+
+    /* a method that evaluates nothing reads what it averages, not what it chose from */
+    assert_ok(make(f, LAST "}", &p, &err), err);
+    assert_int_equal(p->bytes_to_read, 4048);
+    assert_int_equal(p->peak_memory_bytes, 4048);
+    assert_int_equal(p->evaluations, 0);
+    job_plan_free(TAKE(p));
+    assert_ok(make(f, "{\"run\":\"digits\",\"method\":\"lawa\",\"select\":7}", &p, &err), err);
+    assert_int_equal(p->bytes_to_read, 7 * 4048);
+    job_plan_free(TAKE(p));
+    assert_ok(make(f, "{\"run\":\"digits\",\"method\":\"uniform\"}", &p, &err), err);
+    assert_int_equal(p->bytes_to_read, 20 * 4048);
+    job_plan_free(TAKE(p));
+    assert_ok(
+        make(
+            f,
+            "{\"run\":\"digits\",\"method\":\"best\",\"evaluator\":\"digits\",\"baselines\":[\"last\"]}",
+            &p, &err),
+        err);
+    assert_int_equal(p->evaluations, 20 + 2 * 2);
+    assert_int_equal(json_array_size(p->warnings), 0);
+}
+
+static void test_output_type(void **state)
+{
+    struct fixture *f = *state;
+    int64_t half = index_layout(f->ix.db, "w:BF16:1000");
+    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+    struct sewa_error err = { 0 };
+
+    index_checkpoint(f->ix.db, f->run, half, 10, CHECKPOINT_COMPLETE, NULL);
+    assert_ok(make(f, LAST "}", &p, &err), err);
+    assert_int_equal(p->output_bytes, 2000);
+    assert_int_equal(json_array_size(p->warnings), 1); /* one candidate only */
+    job_plan_free(TAKE(p));
+    assert_ok(make(f, LAST ",\"output\":{\"dtype\":\"F32\"}}", &p, &err), err);
+    assert_int_equal(p->output_bytes, 4000);
+}
+
+static void test_limits(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int64_t step = 1; step <= 20; step++)
+        add(f, step, NULL);
+    f->ix.limits.worker_memory_bytes = 20 * 4048 - 1;
+    refuse(f, "{\"run\":\"digits\",\"method\":\"uniform\"}", SEWA_E_INVALID, "/window",
+           "20 checkpoints need about");
+    f->ix.limits.worker_memory_bytes = 20 * 4048;
+    assert_steps(f, "{\"run\":\"digits\",\"method\":\"uniform\",\"min_step\":20}", "20");
+    f->ix.limits.artifact_directory = "/nowhere/at/all";
+    refuse(f, LAST "}", SEWA_E_IO, "", "/nowhere/at/all");
+}
+
+static void test_disk(void **state)
+{
+    struct fixture *f = *state;
+    int64_t huge = index_layout(f->ix.db, "w:F32:1000000000000000");
+
+    index_checkpoint(f->ix.db, f->run, huge, 10, CHECKPOINT_COMPLETE, NULL);
+    f->ix.limits.worker_memory_bytes = INT64_MAX;
+    refuse(f, LAST "}", SEWA_E_NO_SPACE, "", "needs 4000000000000000 bytes");
+}
+
+static void test_method_and_evaluator(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int64_t step = 1; step <= 5; step++)
+        add(f, step, NULL);
+    refuse(f, "{\"run\":\"digits\",\"evaluator\":\"none\"}", SEWA_E_INVALID, "/evaluator",
+           "no evaluator 'none'");
+    refuse(f, "{\"run\":\"digits\",\"evaluator\":\"digits\",\"select\":6}", SEWA_E_INVALID,
+           "/select", "5");
+    refuse(f, "{\"run\":\"digits\",\"evaluator\":\"digits\",\"select\":[1,2]}", SEWA_E_INVALID,
+           "/select", "");
+    refuse(f, "{\"run\":\"digits\",\"method\":\"uniform\",\"select\":2}", SEWA_E_INVALID, "/select",
+           "");
+    refuse(f, "{\"run\":\"digits\",\"evaluator\":\"digits\",\"params\":{\"iteration\":5}}",
+           SEWA_E_UNKNOWN_FIELD, "/params/iteration", "iteration");
+    refuse(f, "{\"run\":\"digits\",\"evaluator\":\"digits\",\"params\":{\"iterations\":0}}",
+           SEWA_E_INVALID, "/params/iterations", "0");
+}
+
+static void test_check(void **state)
+{
+    struct fixture *f = *state;
+    AUTOPTR(job_request_free) struct job_request *q = NULL;
+    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+    AUTOJSON json_t *body = json_pack("{s:s}", "run", "digits");
+    struct sewa_error err = { 0 };
+
+    for (int64_t step = 1; step <= 5; step++)
+        add(f, step, NULL);
+    assert_ok(job_request_parse_check("digits", body, &q, &err), err);
+    assert_ok(job_plan_make(f->ix.db, q, &f->ix.limits, &p, &err), err);
+    assert_int_equal(p->k, 2);
+    assert_int_equal(p->candidates[0].step, 4);
+    assert_int_equal(p->evaluations, 3);
+}
+
+/* A plan is stored with its job and read back; bytes that are no UTF-8 survive. */
+static void test_stored(void **state)
+{
+    struct fixture *f = *state;
+    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+    AUTOPTR(job_plan_free) struct job_plan *again = NULL;
+    struct sewa_error err = { 0 };
+
+    add(f, 10, NULL);
+    add(f, 20, NULL);
+    assert_ok(make(f, "{\"run\":\"digits\",\"evaluator\":\"digits\",\"select\":1}", &p, &err), err);
+    free(p->candidates[0].file);
+    p->candidates[0].file = strdup("st\xc3p/50%.safetensors");
+    p->candidates[1].has_step = false;
+    p->candidates[1].has_sha256 = true;
+    AUTOJSON json_t *stored = job_plan_json(p);
+    AUTOFREE char *text = json_canonical(stored);
+    AUTOJSON json_t *read = json_parse(text, strlen(text), &err);
+    assert_ok(job_plan_parse(read, &again, &err), err);
+    AUTOJSON json_t *shown = job_plan_json(again);
+    assert_true(json_equal(stored, shown));
+    assert_string_equal(again->candidates[0].file, "st\xc3p/50%.safetensors");
+    assert_false(again->candidates[1].has_step);
+    assert_int_equal(again->newest_id, p->newest_id);
+    assert_int_equal(again->select, 1);
+
+    /* what a client sees has no numbers of rows */
+    AUTOJSON json_t *dry = job_plan_show(p);
+    assert_null(json_object_get(json_array_get(json_object_get(dry, "checkpoints"), 0), "row"));
+    assert_int_equal(json_integer_value(json_object_get(dry, "candidates")), 2);
+}
+
+/* Whatever is missing or of another type in a stored plan is an error, and nothing else. */
+static void test_stored_rubbish(void **state)
+{
+    struct fixture *f = *state;
+    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+    struct sewa_error err = { 0 };
+    const char *key;
+    json_t *value;
+
+    add(f, 10, NULL);
+    assert_ok(make(f, LAST "}", &p, &err), err);
+    AUTOJSON json_t *stored = job_plan_json(p);
+    json_object_foreach(stored, key, value)
+    {
+        AUTOJSON json_t *bent = json_deep_copy(stored);
+        struct job_plan *q = NULL;
+        json_object_set_new(bent, key, json_false());
+        assert_true(job_plan_parse(bent, &q, &err) < 0);
+        assert_non_null(strstr(err.text, "the stored plan of a job"));
+        assert_null(q);
+    }
+    const json_t *candidate = json_array_get(json_object_get(stored, "candidates"), 0);
+    json_object_foreach((json_t *)candidate, key, value)
+    {
+        AUTOJSON json_t *bent = json_deep_copy(stored);
+        struct job_plan *q = NULL;
+        json_t *c = json_array_get(json_object_get(bent, "candidates"), 0);
+        json_object_set_new(c, key, json_false());
+        assert_true(job_plan_parse(bent, &q, &err) < 0);
+    }
+}
+
+static void test_no_memory(void **state)
+{
+    struct fixture *f = *state;
+    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+    struct sewa_error err = { 0 };
+
+    add(f, 10, NULL);
+    add(f, 20, NULL);
+    json_set_alloc_funcs(malloc, free);
+    assert_ok(make(f, "{\"run\":\"digits\",\"evaluator\":\"digits\",\"select\":1}", &p, &err), err);
+    for (int64_t n = 0;; n++) {
+        int64_t held = alloc_held();
+        alloc_fail_at(n);
+        json_t *stored = job_plan_json(p);
+        json_t *shown = stored ? job_plan_show(p) : NULL;
+        bool fired = alloc_fired();
+        assert_true((stored && shown) == !fired);
+        json_decref(stored);
+        json_decref(shown);
+        assert_int_equal(alloc_held(), held);
+        if (!fired)
+            break;
+    }
+    AUTOJSON json_t *stored = job_plan_json(p);
+    for (int64_t n = 0;; n++) {
+        AUTOPTR(job_plan_free) struct job_plan *q = NULL;
+        alloc_fail_at(n);
+        int rc = job_plan_parse(stored, &q, &err);
+        if (!alloc_fired()) {
+            assert_ok(rc, err);
+            break;
+        }
+        assert_true(rc == SEWA_E_NO_MEMORY ||
+                    rc == SEWA_E_CORRUPT); /* a path that is not decoded */
+        assert_null(q);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_filters),
+        TEST(test_window_is_bounded),
+        TEST(test_duplicate_steps),
+        TEST(test_by_name),
+        TEST(test_mismatch),
+        TEST(test_carried_type),
+        TEST(test_numbers),
+        TEST(test_output_type),
+        TEST(test_limits),
+        TEST(test_disk),
+        TEST(test_method_and_evaluator),
+        TEST(test_check),
+        TEST(test_stored),
+        TEST(test_stored_rubbish),
+        TEST(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
