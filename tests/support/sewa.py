@@ -350,7 +350,9 @@ class Sewad:
         return done
 
     def job_log(self, uid):
-        return self.request("GET", "/api/v1/jobs/%s/logs" % uid).body.decode("utf-8", "replace")
+        """All that a finished job has printed: following waits for the last words of its workers."""
+        reply = self.request("GET", "/api/v1/jobs/%s/logs" % uid, follow="true")
+        return reply.expect(200).body.decode("utf-8", "replace")
 
     def artifact(self, uid, name="model.safetensors"):
         return self.request("GET", "/api/v1/jobs/%s/artifacts/%s" % (uid, name)).expect(200).body

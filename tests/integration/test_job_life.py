@@ -1,0 +1,367 @@
+"""job_life - states: the queue, waiting, cancelling, retrying, deleting, and what a job prints."""
+import http.client
+import os
+import threading
+import time
+import unittest
+
+from sewa import FINAL, ServiceTest, SharedServiceTest, needs_failpoints, toy_evaluator, wait_until
+from toys import toy_run
+
+JOBS = "/api/v1/jobs"
+
+
+def gated(scratch, name="gate", **more):
+    """An evaluator whose evaluations wait until open_gate()."""
+    return toy_evaluator(dict({"gate": scratch.join(name)}, **more))
+
+
+class LifeTest(ServiceTest):
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.open_gate)  # before the services are stopped: they wait for answers
+
+    def service_with(self, evaluators, options=None, **environment):
+        toy_run(self.scratch.join("toy"))
+        sewad = self.service(dict({"run": {"toy": {"path": self.scratch.join("toy")}},
+                                   "evaluator": evaluators}, **(options or {})), **environment)
+        sewad.wait_complete("toy", 6)
+        return sewad
+
+    def open_gate(self, name="gate"):
+        self.scratch.write(name, "")
+
+
+class Waiting(LifeTest):
+    def setUp(self):
+        super().setUp()
+        self.sewad = self.service_with({"toy": gated(self.scratch)})
+
+    def ask(self, uid, etag=None, **query):
+        headers = {"If-None-Match": etag} if etag else {}
+        return self.sewad.request("GET", JOBS + "/" + uid, None, headers, **query)
+
+    def test_wait_answers_at_the_end_of_the_job(self):
+        uid = self.sewad.submit(run="toy", evaluator="toy", method="best")["id"]
+        opener = threading.Timer(0.5, self.open_gate)
+        opener.start()
+        reply = self.ask(uid, wait=60).expect(200)
+        opener.join()
+        self.assertEqual(reply.json()["state"], "succeeded")
+        self.assertEqual(self.ask(uid, wait=60).expect(200).json(), reply.json())
+
+    def test_wait_answers_when_the_time_is_over(self):
+        uid = self.sewad.submit(run="toy", evaluator="toy", method="best")["id"]
+        began = time.monotonic()
+        self.assertNotIn(self.ask(uid, wait=1).expect(200).json()["state"], FINAL)
+        self.assertGreaterEqual(time.monotonic() - began, 1.0)
+        self.assertNotIn(self.ask(uid, wait=0).expect(200).json()["state"], FINAL)
+        for bad in (61, -1, "long"):
+            self.ask(uid, wait=bad).problem(422, "invalid", "wait")
+
+    def test_if_none_match(self):
+        uid = self.sewad.submit(run="toy", evaluator="toy", method="best")["id"]
+        self.sewad.wait_state(uid, "starting", "running")
+        wait_until(lambda: self.sewad.job(uid)["state"] == "running", "it runs")
+        etag = self.ask(uid).expect(200).headers["ETag"]
+        same = self.ask(uid, etag).expect(304)
+        self.assertEqual((same.body, same.headers["ETag"]), (b"", etag))
+        self.ask(uid, etag, wait=1).expect(304)
+        self.ask(uid, '"v0"').expect(200)
+        self.ask(uid, '"v0"', wait=60).expect(200)
+        seen = [etag]
+        self.open_gate()
+        while True:
+            # each answer is another version, until the last one
+            reply = self.ask(uid, seen[-1], wait=60).expect(200)
+            self.assertNotIn(reply.headers["ETag"], seen)
+            seen.append(reply.headers["ETag"])
+            if reply.json()["state"] in FINAL:
+                break
+        self.ask(uid, seen[-1], wait=60).expect(304)  # at once: nothing will change any more
+
+    def test_many_wait_and_all_are_told(self):
+        uid = self.sewad.submit(run="toy", evaluator="toy", method="best")["id"]
+        states = []
+        waiters = [threading.Thread(target=lambda: states.append(
+            self.ask(uid, wait=60).expect(200).json()["state"])) for _ in range(40)]
+        for waiter in waiters:
+            waiter.start()
+        self.open_gate()
+        for waiter in waiters:
+            waiter.join()
+        self.assertEqual(states, ["succeeded"] * 40)
+
+    def test_whoever_waits_for_a_deleted_job_is_told(self):
+        self.open_gate()
+        uid = self.sewad.submit(run="toy", evaluator="toy", method="best")["id"]
+        etag = self.sewad.wait_job(uid) and self.ask(uid).headers["ETag"]
+        self.sewad.request("DELETE", JOBS + "/" + uid).expect(204)
+        self.ask(uid, etag, wait=60).problem(404, "not_found", uid)
+
+    def test_waiting_ends_when_the_service_stops(self):
+        uid = self.sewad.submit(run="toy", evaluator="toy", method="best")["id"]
+        replies = []
+        waiter = threading.Thread(target=lambda: replies.append(self.ask(uid, wait=60)))
+        waiter.start()
+        self.sewad.wait_state(uid, "running")
+        self.open_gate()
+        self.sewad.stop()
+        waiter.join()
+        self.assertIn(replies[0].status, (200, 503), replies[0])
+
+
+class Cancelling(LifeTest):
+    def check_cancelled(self, sewad, uid):
+        """Accepted, then cancelled, and nothing is left of it."""
+        sewad.request("POST", JOBS + "/" + uid + "/cancel", {}).expect(202)
+        done = sewad.wait_job(uid, "cancelled")
+        self.assertIsNone(done["result"])
+        self.assertEqual(done["artifacts"], [])
+        self.assertIsNotNone(done["finished_at"])
+        sewad.request("POST", JOBS + "/" + uid + "/cancel", {}).problem(409, "conflict",
+                                                                        "cancelled")
+        artifacts = os.path.join(sewad.state, "artifacts")
+        wait_until(lambda: not [n for n in os.listdir(artifacts) if uid in n],
+                   "no files of the job are left")
+        wait_until(lambda: not self.scratch.processes("sewa-worker"), "its worker has ended")
+
+    def test_queued(self):
+        sewad = self.service_with({"toy": gated(self.scratch)})
+        first = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
+        sewad.wait_state(first, "running")
+        second = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
+        self.assertEqual(sewad.job(second)["state"], "queued")
+        sewad.request("POST", JOBS + "/" + second + "/cancel", {}).expect(202)
+        self.assertEqual(sewad.wait_job(second, "cancelled")["started_at"], None)
+        self.open_gate()
+        sewad.wait_job(first)
+
+    def test_starting(self):
+        sewad = self.service_with({"toy": toy_evaluator({
+            "setup_gate": self.scratch.join("never")})})
+        uid = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
+        sewad.wait_state(uid, "starting")
+        wait_until(lambda: sewad.workers(), "a worker is started")
+        self.check_cancelled(sewad, uid)
+
+    def test_running(self):
+        sewad = self.service_with({"toy": gated(self.scratch)})
+        uid = sewad.submit(run="toy", evaluator="toy")["id"]
+        sewad.wait_state(uid, "running")
+        self.check_cancelled(sewad, uid)
+        # the slot is free again
+        self.open_gate()
+        sewad.run_job(run="toy", evaluator="toy", method="best")
+
+    def test_running_while_the_evaluator_hangs(self):
+        sewad = self.service_with({"toy": toy_evaluator({"fault": "hang", "at": 2})})
+        uid = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
+        sewad.wait_state(uid, "running")
+        self.check_cancelled(sewad, uid)
+
+    @needs_failpoints
+    def test_publishing_while_the_worker_writes(self):
+        sewad = self.service_with({}, SEWA_FAILPOINT="worker_average=sleep:3000")
+        uid = sewad.submit(run="toy", method="uniform")["id"]
+        sewad.wait_state(uid, "publishing")
+        self.check_cancelled(sewad, uid)
+
+    @needs_failpoints
+    def test_publishing_while_it_is_put_in_place(self):
+        for place in ("publish_before_rename", "publish_after_rename"):
+            with self.subTest(place=place):
+                sewad = self.service_with({}, SEWA_FAILPOINT=place + "=sleep:3000")
+                uid = sewad.submit(run="toy", method="uniform")["id"]
+                sewad.wait_state(uid, "publishing")
+                wait_until(lambda: not sewad.workers(), "the worker is done")
+                self.check_cancelled(sewad, uid)
+                sewad.stop()
+
+    def test_again_and_again(self):
+        sewad = self.service_with({"toy": gated(self.scratch)})
+        uid = sewad.submit(run="toy", evaluator="toy")["id"]
+        sewad.wait_state(uid, "running")
+        path = JOBS + "/" + uid + "/cancel"
+        statuses = [sewad.request("POST", path, {}).status for _ in range(5)]
+        self.assertEqual(statuses[0], 202)
+        self.assertLessEqual(set(statuses), {202, 409})
+        sewad.wait_job(uid, "cancelled")
+
+    def test_survives_a_kill(self):
+        sewad = self.service_with({"toy": gated(self.scratch)})
+        uid = sewad.submit(run="toy", evaluator="toy")["id"]
+        sewad.wait_state(uid, "running")
+        sewad.request("POST", JOBS + "/" + uid + "/cancel", {}).expect(202)
+        sewad.kill()
+        sewad.start()
+        # either the word had reached the disk, or the job goes on and can be cancelled again
+        sewad.request("POST", JOBS + "/" + uid + "/cancel", {}).expect(202, 409)
+        sewad.wait_job(uid, "cancelled")
+
+    def test_a_finished_job_and_none_at_all(self):
+        sewad = self.service_with({})
+        done = sewad.run_job(run="toy", method="last")
+        sewad.request("POST", "%s/%s/cancel" % (JOBS, done["id"]), {}).problem(
+            409, "conflict", "succeeded")
+        self.assertEqual(sewad.job(done["id"]), done)
+        sewad.request("POST", JOBS + "/job_nobody/cancel", {}).problem(404, "not_found")
+
+
+class QueueAndSlots(LifeTest):
+    def test_first_come_first_served(self):
+        sewad = self.service_with({"toy": gated(self.scratch)})
+        uids = [sewad.submit(run="toy", evaluator="toy", method="best")["id"] for _ in range(4)]
+        sewad.wait_state(uids[0], "running")
+        self.assertEqual([sewad.job(u)["state"] for u in uids[1:]], ["queued"] * 3)
+        self.open_gate()
+        started = [sewad.wait_job(u)["started_at"] for u in uids]
+        self.assertEqual(started, sorted(started))
+
+    def test_two_slots(self):
+        sewad = self.service_with({"toy": gated(self.scratch)}, {"local_workers": 2})
+        uids = [sewad.submit(run="toy", evaluator="toy", method="best")["id"] for _ in range(3)]
+        for uid in uids[:2]:
+            sewad.wait_state(uid, "running")
+        self.assertEqual(sewad.job(uids[2])["state"], "queued")
+        self.assertEqual(len(sewad.workers()), 2)
+        self.open_gate()
+        for uid in uids:
+            sewad.wait_job(uid)
+
+    def test_more_workers_than_slots(self):
+        sewad = self.service_with({"toy": toy_evaluator()}, {"local_workers": 2})
+        sewad.run_job(run="toy", evaluator="toy", method="best", workers=5)
+
+    def test_device_slots(self):
+        about = self.scratch.join("about")
+        sewad = self.service_with({"toy": toy_evaluator({"about": about})},
+                                  {"device_slots": ["3"]}, CUDA_VISIBLE_DEVICES="0,1")
+        sewad.run_job(run="toy", evaluator="toy", method="best")
+        with open(about, encoding="utf-8") as file:
+            self.assertIn('"CUDA_VISIBLE_DEVICES": "3"', file.read())
+
+
+class RetryAndDelete(LifeTest):
+    def test_retry(self):
+        once = self.scratch.join("once")
+        sewad = self.service_with({"toy": toy_evaluator({"fault": "exit_at_start", "once": once})})
+        failed = sewad.fail_job("evaluator_start", run="toy", evaluator="toy", method="best",
+                                window=4, seed=9, labels={"a": "b"})
+        reply = sewad.request("POST", "%s/%s/retry" % (JOBS, failed["id"]), {}).expect(201)
+        again = reply.json()
+        self.assertEqual(reply.headers["Location"], JOBS + "/" + again["id"])
+        self.assertNotEqual(again["id"], failed["id"])
+        self.assertEqual(again["retry_of"], failed["id"])
+        for field in ("run", "method", "window", "seed", "labels", "evaluator"):
+            self.assertEqual(again[field], failed[field], field)
+        self.assertEqual(sewad.wait_job(again["id"])["retry_of"], failed["id"])
+        self.assertEqual(sewad.job(failed["id"]), failed)
+
+    def test_only_what_is_finished(self):
+        sewad = self.service_with({"toy": gated(self.scratch)})
+        uid = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
+        sewad.request("POST", "%s/%s/retry" % (JOBS, uid), {}).problem(409, "conflict", uid)
+        sewad.request("DELETE", "%s/%s" % (JOBS, uid)).problem(409, "conflict", "cancel")
+        self.open_gate()
+        sewad.wait_job(uid)
+        sewad.request("POST", "%s/%s/retry" % (JOBS, uid), {}).expect(201)
+        for method, path in (("POST", "/retry"), ("DELETE", "")):
+            sewad.request(method, JOBS + "/job_nobody" + path,
+                          {} if path else None).problem(404, "not_found", "job_nobody")
+
+    def test_delete_takes_everything_along(self):
+        sewad = self.service_with({"toy": toy_evaluator({"say": ["hello"]})})
+        done = sewad.run_job(run="toy", evaluator="toy", select=2)
+        path = JOBS + "/" + done["id"]
+        sewad.request("DELETE", path).expect(204)
+        for suffix in ("", "/trace", "/logs", "/artifacts", "/artifacts/model.safetensors"):
+            sewad.request("GET", path + suffix).problem(404, "not_found", done["id"])
+        sewad.request("DELETE", path).problem(404, "not_found")
+        for place in ("artifacts", "jobs"):
+            directory = os.path.join(sewad.state, place)
+            wait_until(lambda d=directory: not os.listdir(d), "nothing is left in " + place)
+        self.assertEqual(sewad.pages(JOBS), [])
+        self.assertEqual(len(sewad.complete("toy")), 6)
+
+
+class Logs(LifeTest):
+    def test_what_the_evaluator_prints(self):
+        said = ["first line", "ein Wort: größer", "last words"]
+        sewad = self.service_with({"toy": toy_evaluator({"say": said})})
+        done = sewad.run_job(run="toy", evaluator="toy", method="best")
+        text = sewad.job_log(done["id"])
+        for line in said:
+            self.assertIn(line + "\n", text)
+        reply = sewad.request("GET", "%s/%s/logs" % (JOBS, done["id"])).expect(200)
+        self.assertEqual(reply.headers["Content-Type"], "text/plain; charset=utf-8")
+        self.assertEqual(reply.body.decode(), text)
+        quiet = sewad.run_job(run="toy", method="last")
+        self.assertEqual(sewad.request("GET", "%s/%s/logs" % (JOBS, quiet["id"])).expect(200).body,
+                         b"")
+        sewad.request("GET", "%s/%s/logs" % (JOBS, done["id"]), follow="perhaps").problem(
+            422, "invalid", "follow")
+
+    def test_a_log_is_followed_from_its_beginning_to_the_end_of_the_job(self):
+        sewad = self.service_with({"toy": gated(self.scratch, say=["early", "too"])})
+        uid = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
+        connection = http.client.HTTPConnection(sewad.address, timeout=60)
+        connection.request("GET", "%s/%s/logs?follow=true" % (JOBS, uid))
+        answer = connection.getresponse()
+        self.assertEqual(answer.status, 200)
+        text = b""
+        while b"early" not in text or b"too" not in text:
+            text += answer.read1(4096)  # arrives while the job still runs
+        self.assertNotIn(sewad.job(uid)["state"], FINAL)
+        self.open_gate()
+        text += answer.read()
+        connection.close()
+        self.assertEqual(sewad.wait_job(uid)["state"], "succeeded")
+        self.assertEqual(text.decode(), sewad.job_log(uid))
+
+    def test_followers_that_leave_and_a_service_that_stops(self):
+        sewad = self.service_with({"toy": gated(self.scratch, say=["hello"])})
+        uid = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
+        connections = []
+        for _ in range(5):
+            connection = http.client.HTTPConnection(sewad.address, timeout=60)
+            connection.request("GET", "%s/%s/logs?follow=true" % (JOBS, uid))
+            answer = connection.getresponse()
+            self.assertIn(b"hello", answer.read1(4096))
+            connections.append((connection, answer))
+        for connection, _ in connections[:3]:
+            connection.close()
+        self.open_gate()
+        sewad.stop()
+        for connection, answer in connections[3:]:
+            answer.read()  # it ends
+            connection.close()
+
+
+class Shared(SharedServiceTest):
+    @classmethod
+    def prepare(cls):
+        toy_run(cls.scratch.join("toy"))
+        cls.sewad = cls.start({"run": {"toy": {"path": cls.scratch.join("toy")}}})
+        cls.sewad.wait_complete("toy", 6)
+
+    def test_jobs_that_are_not_there(self):
+        for method, path, body in [
+            ("GET", "", None), ("GET", "/trace", None), ("GET", "/logs", None),
+            ("GET", "/artifacts", None), ("GET", "/artifacts/model.safetensors", None),
+            ("DELETE", "", None), ("POST", "/cancel", {}), ("POST", "/retry", {}),
+        ]:
+            with self.subTest(method=method, path=path):
+                self.sewad.request(method, JOBS + "/job_01M80RZV076AQ7VDGFJNS8N6Y0" + path, body
+                                   ).problem(404, "not_found", "job_01M80RZV076AQ7VDGFJNS8N6Y0")
+
+    def test_a_hundred_jobs(self):
+        uids = [self.sewad.submit(run="toy", method="last", labels={"n": str(i)})["id"]
+                for i in range(100)]
+        for uid in uids:
+            self.sewad.wait_job(uid)
+        self.assertEqual([j["id"] for j in self.sewad.pages(JOBS, limit=7, label="n")], uids[::-1])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
