@@ -63,7 +63,7 @@ static int64_t stride_of(int64_t rows, int64_t most)
 {
     if (rows <= most)
         return 1;
-    return most == 1 ? rows + 1 : (rows + most - 2) / (most - 1);
+    return most == 1 ? 0 : (rows + most - 2) / (most - 1);
 }
 
 static int read_trace(struct api_read *base, struct db *db, struct sewa_error *err)

@@ -29,7 +29,7 @@ int trace_list(struct db *db, int64_t job_id, int64_t stride,
     int rc;
 
     stmt_bind_i64(q, ":job_id", job_id);
-    stmt_bind_i64(q, ":stride", stride < 1 ? 1 : stride);
+    stmt_bind_i64(q, ":stride", stride);
     while ((rc = stmt_next(q, err)) > 0) {
         struct trace_row row = {
             .iteration = stmt_i64(q, 0),

@@ -102,7 +102,7 @@ struct trace_row {
 
 int trace_put(struct db *db, int64_t job_id, const struct trace_row *row, struct sewa_error *err);
 
-/* Every stride-th row and the last one, in order. */
+/* Every stride-th row (0: none) and the last one, in order. */
 int trace_list(struct db *db, int64_t job_id, int64_t stride,
                int (*each)(const struct trace_row *row, void *arg, struct sewa_error *err),
                void *arg, struct sewa_error *err);

@@ -71,6 +71,7 @@ SELECT state, count(*) FROM jobs GROUP BY state;
 -- name: trace_put
 INSERT INTO trace (job_id, iteration, loss, temperature, learning_rate, dropped, probabilities)
 VALUES (:job_id, :iteration, :loss, :temperature, :learning_rate, :dropped, :probabilities);
+-- A stride of 0 gives NULL, and the last row alone.
 -- name: trace_list
 SELECT iteration, loss, temperature, learning_rate, dropped, probabilities
 FROM trace
