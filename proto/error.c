@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -63,16 +64,31 @@ static size_t utf8_length(const unsigned char *p)
 }
 
 /*
- * A text ends up in JSON, so it must be UTF-8; names of files and what clients send may be any
- * bytes. Without this the answer to a bad name would be no answer at all.
+ * A text ends up in JSON and in a line of a log, so it must be UTF-8 without control characters;
+ * names of files and what clients send may be any bytes. What may not stand there is written as
+ * %XX. Without this the answer to a bad name would be no answer at all.
  */
-static void make_utf8(char *text)
+static void make_printable(char *text, size_t size)
 {
-    for (size_t n; *text; text += n ? n : 1) {
-        n = utf8_length((const unsigned char *)text);
-        if (n == 0)
-            *text = '?';
+    char shown[SEWA_ERROR_TEXT_MAX];
+    size_t used = 0;
+
+    for (const char *p = text; *p;) {
+        size_t n = utf8_length((const unsigned char *)p);
+        bool plain = n > 0 && (unsigned char)*p >= 0x20 && *p != 0x7f;
+        if (used + (plain ? n : 3) >= size)
+            break;
+        if (plain) {
+            memcpy(shown + used, p, n);
+        } else {
+            n = 1;
+            snprintf(shown + used, 4, "%%%02X", (unsigned char)*p);
+        }
+        used += plain ? n : 3;
+        p += n;
     }
+    memcpy(text, shown, used);
+    text[used] = '\0';
 }
 
 /* A cut text must not end within a character. */
@@ -105,7 +121,7 @@ static void fill(struct sewa_error *err, int code, int sys, const char *format, 
     memcpy(err->text, text, n < 0 ? 0 : strlen(text));
     if (n >= (int)sizeof text)
         trim_utf8(err->text);
-    make_utf8(err->text);
+    make_printable(err->text, sizeof err->text);
 }
 
 int sewa_fail(struct sewa_error *err, int code, const char *format, ...)
@@ -149,7 +165,7 @@ int sewa_fail_at(struct sewa_error *err, int code, const char *pointer, const ch
         va_end(ap);
         snprintf(err->pointer, sizeof err->pointer, "%s", pointer);
         trim_utf8(err->pointer);
-        make_utf8(err->pointer);
+        make_printable(err->pointer, sizeof err->pointer);
     }
     return code;
 }
@@ -169,7 +185,7 @@ int sewa_context(struct sewa_error *err, int rc, const char *format, ...)
                      (int)(sizeof err->text - 3), was);
         if (strlen(err->text) + 1 == sizeof err->text)
             trim_utf8(err->text);
-        make_utf8(err->text);
+        make_printable(err->text, sizeof err->text);
     }
     return rc;
 }

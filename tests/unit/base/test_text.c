@@ -235,7 +235,7 @@ static void test_error(void **state)
 static void test_error_is_utf8(void **state)
 {
     (void)state;
-    static const unsigned char bytes[] = { 'a',  0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0,
+    static const unsigned char bytes[] = { 'a',  0x20, 0x80, 0x8f, 0x90, 0x9f, 0xa0,
                                            0xbf, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xed,
                                            0xef, 0xf0, 0xf1, 0xf4, 0xf5, 0xff };
     enum { N = sizeof bytes };
@@ -247,17 +247,26 @@ static void test_error_is_utf8(void **state)
             text[j] = (char)bytes[rest % N];
         sewa_fail_at(&err, SEWA_E_INVALID, text, "%s", text);
         assert_true(utf8_is_valid(err.text, strlen(err.text)));
-        assert_int_equal(strlen(err.text), 4);
         if (utf8_is_valid(text, 4)) {
             assert_string_equal(err.text, text);
             assert_string_equal(err.pointer, text);
         }
     }
+    sewa_fail_at(&err, SEWA_E_INVALID, "/a\x7f", "'%s'", "\x01\n\x7f\xc3\xa4\xc3\xff");
+    assert_string_equal(err.text, "'%01%0A%7F\xc3\xa4%C3%FF'");
+    assert_string_equal(err.pointer, "/a%7F");
     errno = ENOENT;
     sewa_fail_errno(&err, SEWA_E_IO, "cannot open '%s'", "run-\xff");
-    assert_string_equal(err.text, "cannot open 'run-?': No such file or directory");
+    assert_string_equal(err.text, "cannot open 'run-%FF': No such file or directory");
     sewa_context(&err, SEWA_E_IO, "run '\xc3'");
-    assert_string_equal(err.text, "run '?': cannot open 'run-?': No such file or directory");
+    assert_string_equal(err.text, "run '%C3': cannot open 'run-%FF': No such file or directory");
+
+    char full[SEWA_ERROR_TEXT_MAX]; /* what grows is cut between characters, not within an escape */
+    memset(full, 0xff, sizeof full);
+    full[sizeof full - 1] = '\0';
+    sewa_fail(&err, SEWA_E_IO, "%s", full);
+    assert_int_equal(strlen(err.text), (SEWA_ERROR_TEXT_MAX - 1) / 3 * 3);
+    assert_string_equal(err.text + strlen(err.text) - 3, "%FF");
 }
 
 static void test_codes_are_unique(void **state)
