@@ -50,8 +50,8 @@ run() { # NAME CTEST-ARGUMENT...
     log=$here/build/$name.tests.log
     say "running the tests of build/$name"
     (cd "$here/build/$name" && ctest -j "$jobs" --output-on-failure "$@") 2>&1 | tee "$log" |
-        grep -vE '^ +Start |Passed +[0-9.]+ sec$'
-    counts=$(sed -nE 's/.* ([0-9]+) tests? failed out of ([0-9]+)$/\1 \2/p' "$log" | tail -n 1)
+        grep -avE '^ +Start |Passed +[0-9.]+ sec$'
+    counts=$(LC_ALL=C sed -nE 's/.* ([0-9]+) tests? failed out of ([0-9]+)$/\1 \2/p' "$log" | tail -n 1)
     [ -n "$counts" ] || give_up "the tests of '$name' did not run; see build/$name.tests.log"
     failed=$((failed + ${counts% *}))
     passed=$((passed + ${counts#* } - ${counts% *}))
