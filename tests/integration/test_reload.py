@@ -112,6 +112,7 @@ class Roots(ServiceTest):
         toy_run(os.path.join(self.lab, "one"), [1, 2])
         toy_run(os.path.join(self.lab, "two 2%"), [3])
         self.sewad = self.service({"root": {"lab": {"path": self.lab}}})
+        self.wait_names("lab.one", "lab.two_202_25")
 
     def names(self, watched=True):
         return sorted(r["name"] for r in self.sewad.pages("/api/v1/runs")

@@ -68,7 +68,7 @@ class ListsAndPages(SharedServiceTest):
         self.sewad.request("GET", RUNS + "/nobody/checkpoints").problem(404, "not_found")
         reply = self.sewad.request("PUT", RUNS + "/alpha", {})
         reply.problem(405, "method_not_allowed")
-        self.assertEqual(reply.headers["Allow"], "GET, HEAD, PATCH, DELETE")
+        self.assertEqual(reply.headers["Allow"], "GET, HEAD, PATCH, DELETE, OPTIONS")
 
     def test_a_run_of_the_configuration_is_changed_and_deleted_there(self):
         self.sewad.request("DELETE", RUNS + "/beta").problem(409, "conflict", "configuration")
