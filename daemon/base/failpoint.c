@@ -21,6 +21,7 @@ struct point {
     char action[32];
     long at;
     long seen;
+    bool always; /* from then on */
 };
 
 static struct point points[POINTS_MAX];
@@ -37,11 +38,19 @@ static void parse_one(char *text)
     *equals = '\0';
     struct point *p = &points[point_count++];
     char *at = strchr(equals + 1, '@');
-    p->at = at ? strtol(at + 1, NULL, 10) : 1;
+    char *end = NULL;
+    p->at = at ? strtol(at + 1, &end, 10) : 1;
+    p->always = end && *end == '+';
     if (at)
         *at = '\0';
     strncpy(p->name, text, sizeof p->name - 1);
     strncpy(p->action, equals + 1, sizeof p->action - 1);
+}
+
+static bool is_due(struct point *p)
+{
+    p->seen++;
+    return p->seen == p->at || (p->always && p->seen > p->at);
 }
 
 static void parse(const char *text)
@@ -110,7 +119,7 @@ bool failpoint_errno(const char *name)
     pthread_once(&once, parse_environment);
     pthread_mutex_lock(&lock);
     for (int i = 0; i < point_count; i++)
-        if (strcmp(points[i].name, name) == 0 && ++points[i].seen == points[i].at)
+        if (strcmp(points[i].name, name) == 0 && is_due(&points[i]))
             action = points[i].action;
     pthread_mutex_unlock(&lock);
     return action && act(action);

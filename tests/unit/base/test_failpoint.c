@@ -24,6 +24,15 @@ static void test_the_nth_passage_fails(void **state)
     assert_false(failpoint_errno("unknown"));
 }
 
+static void test_from_the_nth_passage_on(void **state)
+{
+    (void)state;
+    failpoint_set("one=errno:EIO@2+");
+    assert_false(failpoint_errno("one"));
+    for (int i = 0; i < 3; i++)
+        assert_true(failpoint_errno("one"));
+}
+
 static void test_setting_forgets(void **state)
 {
     (void)state;
@@ -51,6 +60,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_environment_arms),
         cmocka_unit_test(test_the_nth_passage_fails),
+        cmocka_unit_test(test_from_the_nth_passage_on),
         cmocka_unit_test(test_setting_forgets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
