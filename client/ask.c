@@ -1,0 +1,75 @@
+/*
+ * ask - paths and documents.
+ */
+#include "ask.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+void sewa_path(struct text *path, const char *collection, const char *name, const char *rest)
+{
+    sewa_text_printf(path, "/api/v1/%s", collection);
+    if (name) {
+        sewa_text_put(path, "/");
+        sewa_text_escape(path, name);
+    }
+    if (rest)
+        sewa_text_printf(path, "/%s", rest);
+}
+
+void sewa_query_page(struct text *path, int limit, const char *page_token)
+{
+    char number[16];
+
+    snprintf(number, sizeof number, "%d", limit);
+    sewa_text_query(path, "limit", limit ? number : NULL);
+    sewa_text_query(path, "page_token", page_token);
+}
+
+void sewa_document_cleanup(struct sewa_document **d)
+{
+    sewa_document_free(*d);
+}
+
+static int perform(struct sewa_client *c, struct call *call, const struct text *path,
+                   struct sewa_error *err)
+{
+    if (path->failed)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a request");
+    call->path = sewa_text_get(path);
+    if (!call->method)
+        call->method = "GET";
+    return sewa_call(c, call, err);
+}
+
+int sewa_ask(struct sewa_client *c, struct call *call, const struct text *path,
+             struct sewa_document **ret, struct sewa_error *err)
+{
+    AUTO(sewa_document_cleanup) struct sewa_document *d = NULL;
+    AUTO(sewa_text_clear) struct text what = { 0 };
+    int rc = perform(c, call, path, err);
+
+    if (rc < 0 || call->status == 304) {
+        *ret = NULL;
+        return rc;
+    }
+    sewa_text_printf(&what, "%s %s", call->method, call->path);
+    size_t n = call->answer.length;
+    rc = sewa_document_new(sewa_text_take(&call->answer), n, sewa_text_get(&what), &d, err);
+    if (rc < 0)
+        return rc;
+    if (call->etag[0] && !(d->etag = strdup(call->etag)))
+        return sewa_no_memory(err);
+    *ret = TAKE(d);
+    return 0;
+}
+
+int sewa_tell(struct sewa_client *c, const char *method, const struct text *path,
+              struct sewa_error *err)
+{
+    AUTO(sewa_call_clear) struct call call = { .method = method };
+
+    return perform(c, &call, path, err);
+}

@@ -1,0 +1,149 @@
+/*
+ * checkpoint - the checkpoints of a run.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "ask.h"
+#include "cleanup.h"
+
+/* Members of an object that are numbers. */
+static int read_metrics(struct sewa_document *d, const json_t *o, struct sewa_checkpoint *k,
+                        struct sewa_error *err)
+{
+    json_t *object = json_object_get(o, "metrics");
+    struct sewa_metric *metrics = sewa_document_alloc(d, json_object_size(object), sizeof *metrics);
+    const char *name;
+    json_t *value;
+
+    if (!metrics)
+        return sewa_no_memory(err);
+    json_object_foreach(object, name, value)
+    {
+        if (json_is_number(value))
+            metrics[k->metric_count++] = (struct sewa_metric){ name, json_number_value(value) };
+    }
+    k->metrics = metrics;
+    return 0;
+}
+
+static int read_checkpoint(struct sewa_document *d, const json_t *o, const char *json,
+                           struct sewa_checkpoint *ret, struct sewa_error *err)
+{
+    const json_t *reason = json_object_get(o, "reason");
+    struct sewa_checkpoint k = {
+        .json = json,
+        .run = sewa_get_text(o, "run"),
+        .file = sewa_get_text(o, "file"),
+        .path = sewa_get_text(o, "path"),
+        .step = sewa_get_integer(o, "step", -1),
+        .reason_code = sewa_get_text(reason, "code"),
+        .reason = sewa_get_text(reason, "detail"),
+        .format = sewa_get_text(o, "format"),
+        .size = sewa_get_integer(o, "size", 0),
+        .parameters = sewa_get_integer(o, "parameters", -1),
+        .tensors = sewa_get_integer(o, "tensors", -1),
+        .sha256 = sewa_get_text(o, "sha256"),
+        .is_pinned = sewa_get_bool(o, "pinned"),
+        .modified_ms = sewa_get_time(o, "mtime"),
+        .discovered_ms = sewa_get_time(o, "discovered_at"),
+        .completed_ms = sewa_get_time(o, "completed_at"),
+    };
+    int rc = sewa_need_text(o, "id", &k.id, err);
+
+    if (rc == 0)
+        rc = sewa_need_text(o, "state", &k.state, err);
+    if (rc == 0)
+        rc = sewa_get_labels(d, o, "labels", &k.labels, &k.label_count, err);
+    if (rc == 0)
+        rc = read_metrics(d, o, &k, err);
+    if (rc == 0)
+        *ret = k;
+    return rc;
+}
+
+static int read_list(struct sewa_document *d, struct sewa_checkpoint_list *ret,
+                     struct sewa_error *err)
+{
+    struct list list;
+    int rc = sewa_document_list(d, &list, err);
+
+    if (rc < 0)
+        return rc;
+    size_t count = json_array_size(list.items);
+    struct sewa_checkpoint *items = sewa_document_alloc(d, count, sizeof *items);
+    if (!items)
+        return sewa_no_memory(err);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = read_checkpoint(d, json_array_get(list.items, i), list.json[i], &items[i], err);
+    if (rc == 0)
+        *ret = (struct sewa_checkpoint_list){ d->text, count, items, list.next_page_token, d };
+    return rc;
+}
+
+static void put_filter(struct text *path, const struct sewa_checkpoint_filter *f)
+{
+    char number[24];
+
+    sewa_text_query(path, "state", f->state);
+    if (f->min_step) {
+        snprintf(number, sizeof number, "%" PRId64, *f->min_step);
+        sewa_text_query(path, "min_step", number);
+    }
+    if (f->max_step) {
+        snprintf(number, sizeof number, "%" PRId64, *f->max_step);
+        sewa_text_query(path, "max_step", number);
+    }
+    sewa_text_query(path, "label", f->label);
+    sewa_text_query(path, "order_by", f->order_by);
+    sewa_query_page(path, f->limit, f->page_token);
+}
+
+int sewa_checkpoint_list(struct sewa_client *c, const char *run,
+                         const struct sewa_checkpoint_filter *filter,
+                         struct sewa_checkpoint_list *ret, struct sewa_error *err)
+{
+    AUTO(sewa_document_cleanup) struct sewa_document *d = NULL;
+    AUTO(sewa_call_clear) struct call call = { 0 };
+    AUTO(sewa_text_clear) struct text path = { 0 };
+
+    *ret = (struct sewa_checkpoint_list){ 0 };
+    sewa_path(&path, "runs", run, "checkpoints");
+    if (filter)
+        put_filter(&path, filter);
+    int rc = sewa_ask(c, &call, &path, &d, err);
+    if (rc == 0)
+        rc = read_list(d, ret, err);
+    if (rc == 0)
+        (void)TAKE(d);
+    return rc;
+}
+
+void sewa_checkpoint_list_clear(struct sewa_checkpoint_list *l)
+{
+    sewa_document_free(l->document);
+    *l = (struct sewa_checkpoint_list){ 0 };
+}
+
+int sewa_checkpoint_show(struct sewa_client *c, const char *id, struct sewa_checkpoint *ret,
+                         struct sewa_error *err)
+{
+    AUTO(sewa_document_cleanup) struct sewa_document *d = NULL;
+    AUTO(sewa_call_clear) struct call call = { 0 };
+    AUTO(sewa_text_clear) struct text path = { 0 };
+
+    *ret = (struct sewa_checkpoint){ 0 };
+    sewa_path(&path, "checkpoints", id, NULL);
+    int rc = sewa_ask(c, &call, &path, &d, err);
+    if (rc == 0)
+        rc = read_checkpoint(d, d->root, d->text, ret, err);
+    if (rc == 0)
+        ret->document = TAKE(d);
+    return rc;
+}
+
+void sewa_checkpoint_clear(struct sewa_checkpoint *k)
+{
+    sewa_document_free(k->document);
+    *k = (struct sewa_checkpoint){ 0 };
+}
