@@ -1,0 +1,210 @@
+/*
+ * command_submit - sewactl job submit, plan and retry; and the check of an evaluator, which is a
+ * job too.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../cleanup.h"
+#include "commands.h"
+#include "follow.h"
+#include "job_view.h"
+#include "record.h"
+#include "request.h"
+
+enum { REQUEST_MAX = 1 << 20 }; /* the service takes no more */
+
+/* ---- the request ---- */
+
+static int read_all(int fd, const char *name, char **ret, struct sewa_error *err)
+{
+    AUTO(sewa_text_clear) struct text t = { 0 };
+    char piece[16384];
+
+    for (;;) {
+        ssize_t n = read(fd, piece, sizeof piece);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return sewa_fail_errno(err, SEWA_E_IO, "cannot read '%s'", name);
+        if (n == 0)
+            break;
+        sewa_text_append(&t, piece, (size_t)n);
+        if (t.length > REQUEST_MAX)
+            return sewa_fail(err, SEWA_E_INVALID, "'%s' has more than %d bytes", name, REQUEST_MAX);
+    }
+    *ret = sewa_text_take(&t);
+    return *ret ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for '%s'", name);
+}
+
+static int read_base(const char *path, char **ret, struct sewa_error *err)
+{
+    if (strcmp(path, "-") == 0)
+        return read_all(STDIN_FILENO, "standard input", ret, err);
+    AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return sewa_fail_errno(err, SEWA_E_IO, "cannot read '%s'", path);
+    return read_all(fd, path, ret, err);
+}
+
+static int make_request(const struct arguments *a, char **ret, struct sewa_error *err)
+{
+    const char *path = arguments_text(a, "request");
+    AUTOFREE char *base = NULL;
+    int rc = path ? read_base(path, &base, err) : 0;
+
+    return rc < 0 ? rc : request_build(a, base, ret, err);
+}
+
+/* What the table cannot say: options that exclude each other. */
+static int check_options(struct context *c, const struct arguments *a)
+{
+    if (arguments_has(a, "baseline") && arguments_has(a, "no-baselines"))
+        return fail_usage(c, "--baseline and --no-baselines exclude each other");
+    if (arguments_has(a, "run") && arguments_has(a, "checkpoint"))
+        return fail_usage(c, "--run and --checkpoint exclude each other");
+    if (!arguments_has(a, "run") && !arguments_has(a, "checkpoint") && !arguments_has(a, "request"))
+        return fail_usage(c, "--run is missing (or --checkpoint, or --request)");
+    return EXIT_OK;
+}
+
+/* ---- plan ---- */
+
+static int plan(struct context *c, const char *json)
+{
+    AUTO(sewa_text_clear) struct text t = { 0 };
+    struct sewa_plan p = { 0 };
+    struct sewa_error err;
+    int status = EXIT_OK;
+
+    if (sewa_job_plan(c->client, json, &p, &err) < 0)
+        return fail(c, &err);
+    if (c->format == FORMAT_TABLE) {
+        plan_view(&t, &p);
+        status = record_print(c, &t);
+    } else {
+        print_json(c, p.json);
+    }
+    sewa_plan_clear(&p);
+    return status;
+}
+
+int command_job_plan(struct context *c, const struct arguments *a)
+{
+    AUTOFREE char *json = NULL;
+    struct sewa_error err;
+    int status = check_options(c, a);
+
+    if (status != EXIT_OK)
+        return status;
+    return make_request(a, &json, &err) < 0 ? fail(c, &err) : plan(c, json);
+}
+
+/* ---- submit ---- */
+
+/* A job that was accepted: wait for it, or say how to. */
+static int accepted(struct context *c, struct sewa_job *job)
+{
+    if (arguments_has(c->arguments, "wait"))
+        return follow_and_show(c, job);
+    if (c->format == FORMAT_TABLE)
+        print_name(c, job->id);
+    else
+        return show_job(c, job);
+    say(c, "the job is %s; follow it with: sewactl job watch %s", job->state_name, job->id);
+    return EXIT_OK;
+}
+
+static int answered(struct context *c, struct sewa_submission *s)
+{
+    if (!s->submitted) {
+        if (c->format == FORMAT_JSON || c->format == FORMAT_JSONL)
+            print_json(c, s->json);
+        say(c, "nothing to do: %s", s->reason);
+        return EXIT_OK;
+    }
+    if (s->replayed)
+        say(c, "this key was used before: here is the job of that time");
+    return accepted(c, &s->job);
+}
+
+static int submit(struct context *c, const char *json, const char *key)
+{
+    struct sewa_submission s = { 0 };
+    struct sewa_error err;
+    char own[65];
+    int rc = 0;
+
+    if (key && strcmp(key, "auto") == 0) {
+        rc = sewa_job_key(c->client, json, own, &err);
+        key = own;
+    }
+    if (rc == 0)
+        rc = sewa_job_submit(c->client, json, key, &s, &err);
+    int status = rc < 0 ? fail(c, &err) : answered(c, &s);
+    sewa_submission_clear(&s);
+    return status;
+}
+
+int command_job_submit(struct context *c, const struct arguments *a)
+{
+    AUTOFREE char *json = NULL;
+    struct sewa_error err;
+    int status = check_options(c, a);
+
+    if (status != EXIT_OK)
+        return status;
+    if (make_request(a, &json, &err) < 0)
+        return fail(c, &err);
+    if (!arguments_has(a, "dry-run"))
+        return submit(c, json, arguments_text(a, "idempotency-key"));
+    if (c->format == FORMAT_NAME)
+        return fail_usage(c, "a plan has no name: --output name has no meaning with --dry-run");
+    return plan(c, json);
+}
+
+int command_job_retry(struct context *c, const struct arguments *a)
+{
+    struct sewa_job job = { 0 };
+    struct sewa_error err;
+    int rc =
+        sewa_job_retry(c->client, a->operands[0], arguments_text(a, "idempotency-key"), &job, &err);
+    int status = rc < 0 ? fail(c, &err) : accepted(c, &job);
+
+    sewa_job_clear(&job);
+    return status;
+}
+
+/* ---- the check of an evaluator ---- */
+
+static int judge_check(struct context *c, const struct sewa_job *job)
+{
+    struct sewa_error err;
+
+    if (!job->check || !job->check->has_gradient || job->check->is_gradient_right)
+        return EXIT_OK;
+    sewa_fail(&err, SEWA_E_EVALUATOR_ERROR, "the gradient of evaluator '%s' is wrong",
+              job->evaluator ? job->evaluator : "");
+    return fail(c, &err);
+}
+
+int command_evaluator_check(struct context *c, const struct arguments *a)
+{
+    AUTOFREE char *json = NULL;
+    struct sewa_job job = { 0 };
+    struct sewa_error err;
+
+    if (arguments_has(a, "run") == arguments_has(a, "checkpoint"))
+        return fail_usage(c, "either --run or --checkpoint is needed");
+    int rc = request_build(a, NULL, &json, &err);
+    if (rc == 0)
+        rc = sewa_evaluator_check(c->client, a->operands[0], json,
+                                  arguments_text(a, "idempotency-key"), &job, &err);
+    int status = rc < 0 ? fail(c, &err) : accepted(c, &job);
+    if (status == EXIT_OK)
+        status = judge_check(c, &job);
+    sewa_job_clear(&job);
+    return status;
+}
