@@ -6,27 +6,13 @@ has learned is compared to the bit: every probability of every iteration, the lo
 """
 import unittest
 
+from outcomes import assert_same, outcome_of
 from sewa import ServiceTest, digits_evaluator, toy_evaluator
 from toys import toy_run, train_digits
 
-# what differs between two runs of the same job by its nature
-PASSING = ("seconds", "evaluator_seconds", "bytes_read")
-
 
 def outcome(sewad, job):
-    """All that must not differ."""
-    done = sewad.run_job(**job)
-    result = done["result"]
-    for name in PASSING:
-        del result["cost"][name]
-    for selected in result["selected"]:
-        del selected["checkpoint"]
-    trace = sewad.trace(done["id"])
-    digests = {a["name"]: a["sha256"] for a in done["artifacts"]}
-    return {"result": result, "trace": trace["items"],
-            "steps": [c["step"] for c in trace["candidates"]],
-            "artifact": digests["model.safetensors"],
-            "bytes": sewad.artifact(done["id"])}
+    return outcome_of(sewad, sewad.run_job(**job))
 
 
 class SameBytes(ServiceTest):
@@ -43,9 +29,7 @@ class SameBytes(ServiceTest):
         return sewad
 
     def assert_same(self, ours, theirs, what):
-        for i, (a, b) in enumerate(zip(ours["trace"], theirs["trace"])):
-            self.assertEqual(a, b, "%s: iteration %d of the trace" % (what, i))
-        self.assertEqual(ours, theirs, what)
+        assert_same(self, ours, theirs, what)
 
     def test_one_job_computed_in_many_ways(self):
         job = {"run": "digits", "evaluator": "digits", "select": 8, "seed": 7}

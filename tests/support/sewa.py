@@ -22,6 +22,8 @@ DIGITS = os.path.join(REPOSITORY, "deploy", "quickstart", "digits.safetensors")
 EVALUATOR = os.path.join(HERE, "evaluator.py")
 FINAL = ("succeeded", "failed", "cancelled")
 LONG = os.environ.get("SEWA_TEST_LONG") == "1"
+# Everything takes several times as long there: what is repeated is repeated less often.
+SANITIZED = os.environ.get("SEWA_IS_SANITIZED") == "1"
 
 # A build without them has no places to fail at: those tests are skipped, and say so.
 HAS_FAILPOINTS = os.environ.get("SEWA_HAS_FAILPOINTS") == "1"
@@ -423,6 +425,6 @@ def close_services(services, scratch):
 
 
 __all__ = ["DEADLINE_S", "DIGITS", "FINAL", "HAS_FAILPOINTS", "LONG", "REPOSITORY", "Reply",
-           "Scratch", "ServiceTest", "Sewad", "SharedServiceTest", "Waiting", "binary",
+           "SANITIZED", "Scratch", "ServiceTest", "Sewad", "SharedServiceTest", "Waiting", "binary",
            "configuration", "digits_evaluator", "name_of", "needs_failpoints", "request",
            "toy_evaluator", "wait_until"]
