@@ -83,12 +83,16 @@ static void load_split(struct json_reader *r, const char *name, struct split_num
 }
 
 /* The points themselves follow from the methods; only their numbers are stored. */
-static int load_verdict(struct runner *r, const json_t *list, struct sewa_error *err)
+static int load_verdict(struct runner *r, enum runner_stage stage, const json_t *list,
+                        struct sewa_error *err)
 {
     struct json_reader in;
 
     if (json_array_size(list) == 0)
         return 0;
+    if (stage <= RUNNER_BEST || !r->method)
+        return sewa_fail(err, SEWA_E_CORRUPT,
+                         "the stored state has a verdict before its method has chosen");
     int rc = runner_make_verdict_points(r, err);
     if (rc == 0 && json_array_size(list) != r->verdict_count)
         rc = sewa_fail(err, SEWA_E_CORRUPT,
@@ -159,6 +163,46 @@ static int load_methods(struct runner *r, struct json_reader *in, enum runner_st
     return rc < 0 ? rc : settle_methods(r, stage, err);
 }
 
+static int misses(struct sewa_error *err, enum runner_stage stage, const char *what)
+{
+    return sewa_fail(err, SEWA_E_CORRUPT, "a job in stage '%s' has no %s", runner_stage_name(stage),
+                     what);
+}
+
+/* The numbers that the stage before this one has brought. */
+static int judge_verdict(const struct runner *r, enum runner_stage stage, struct sewa_error *err)
+{
+    bool evaluated = r->request->evaluator != NULL;
+
+    if (r->verdict_count == 0)
+        return misses(err, stage, "verdict");
+    for (size_t i = 0; evaluated && i < r->verdict_count; i++)
+        if (!r->verdict[i].selection.there || (r->has_report && !r->verdict[i].report.there))
+            return misses(err, stage, "losses for its verdict");
+    return 0;
+}
+
+/* Every later function relies on what its stage implies, so a state that lacks it is refused. */
+static int judge_state(const struct runner *r, enum runner_stage stage, struct sewa_error *err)
+{
+    bool is_check = !r->method;
+
+    if (r->request->evaluator && !r->traits)
+        return misses(err, stage, "traits");
+    if (stage == RUNNER_CHECK || (stage == RUNNER_FINISHED && is_check)) {
+        if (!is_check)
+            return misses(err, stage, "check to do");
+        return stage == RUNNER_FINISHED && !r->check_result ? misses(err, stage, "report") : 0;
+    }
+    if (is_check)
+        return misses(err, stage, "method");
+    if (stage == RUNNER_BEST && !r->best)
+        return misses(err, stage, "baseline 'best'");
+    if (stage == RUNNER_FINISHED && !r->written)
+        return misses(err, stage, "average");
+    return stage >= RUNNER_AVERAGE ? judge_verdict(r, stage, err) : 0;
+}
+
 int runner_load(struct runner *r, const json_t *state, struct sewa_error *err)
 {
     struct json_reader in;
@@ -184,7 +228,9 @@ int runner_load(struct runner *r, const json_t *state, struct sewa_error *err)
     if (rc == 0 && stage != RUNNER_PREPARE)
         rc = load_methods(r, &in, stage, err);
     if (rc == 0)
-        rc = load_verdict(r, verdict, err);
+        rc = load_verdict(r, stage, verdict, err);
+    if (rc == 0 && stage != RUNNER_PREPARE)
+        rc = judge_state(r, stage, err);
     if (rc == 0 && stage != RUNNER_PREPARE)
         rc = runner_enter(r, stage, err);
     return rc < 0 ? sewa_context(err, rc, "the stored state of a job") : 0;
