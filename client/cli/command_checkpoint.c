@@ -143,7 +143,7 @@ int command_checkpoint_show(struct context *c, const struct arguments *a)
     int status = EXIT_OK;
 
     if (sewa_checkpoint_show(c->client, a->operands[0], &k, &err) < 0)
-        return fail(c, &err);
+        return explain(c, &err);
     if (c->format == FORMAT_TABLE)
         status = show(c, &k);
     else if (c->format == FORMAT_NAME)

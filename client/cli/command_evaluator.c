@@ -47,7 +47,7 @@ int command_evaluator_list(struct context *c, const struct arguments *a)
 
     (void)a;
     if (sewa_evaluator_list(c->client, &l, &err) < 0)
-        return fail(c, &err);
+        return explain(c, &err);
     if (c->format == FORMAT_TABLE)
         status = show_table(c, &l);
     if (c->format == FORMAT_JSON)

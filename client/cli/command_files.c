@@ -67,7 +67,7 @@ int command_job_logs(struct context *c, const struct arguments *a)
     int rc = sewa_job_logs(c->client, a->operands[0], arguments_has(a, "follow"), &l.sink, &err);
     if (l.rest_length > 0 && rc == 0)
         rc = show_bytes(&l, l.rest, l.rest_length, &err);
-    return rc < 0 ? fail(c, &err) : EXIT_OK;
+    return rc < 0 ? explain(c, &err) : EXIT_OK;
 }
 
 /* ---- pull ---- */
@@ -119,7 +119,7 @@ static int pull_one(struct pull *p, const struct sewa_artifact *f, const char *p
     int rc = sewa_artifact_download(c->client, &what, &done, &err);
     progress_end(&p->progress);
     if (rc < 0) {
-        int status = fail(c, &err);
+        int status = explain(c, &err);
         if (status == EXIT_INTERRUPTED || status == EXIT_UNREACHABLE)
             say(c, "what has come is kept: the same command goes on with it");
         return status;
@@ -149,7 +149,7 @@ static int pull_into(struct pull *p, const struct sewa_artifact *f, const char *
     } else {
         sewa_fail(&err, SEWA_E_PROTOCOL, "'%.80s' is no name for a file", f->name);
     }
-    return fail(p->context, &err);
+    return explain(p->context, &err);
 }
 
 static bool is_folder(const char *path)
@@ -176,7 +176,7 @@ static int pull_folder(struct pull *p, const struct sewa_artifact_list *l, const
 
     if (mkdir(folder, 0777) < 0 && errno != EEXIST) {
         sewa_fail_errno(&err, SEWA_E_IO, "cannot make the folder '%s'", folder);
-        return fail(c, &err);
+        return explain(c, &err);
     }
     for (size_t i = 0; status == EXIT_OK && i < l->count; i++)
         if (is_wanted(c, &l->items[i]))
@@ -200,7 +200,7 @@ static int pull_file(struct pull *p, const struct sewa_artifact_list *l, const c
         count++;
     }
     if (count > 1)
-        return fail_usage(c, "the average has %zu files: '%s' must be a folder", count, path);
+        return explain_usage(c, "the average has %zu files: '%s' must be a folder", count, path);
     return found ? pull_one(p, found, path) : EXIT_NOT_FOUND;
 }
 
@@ -216,7 +216,7 @@ static int check_list(struct context *c, const struct sewa_artifact_list *l)
         sewa_fail(&err, SEWA_E_NOT_FOUND, "job '%s' has no files: it has not succeeded", job);
     else
         sewa_fail(&err, SEWA_E_NOT_FOUND, "job '%s' has no file '%.80s'", job, name);
-    return fail(c, &err);
+    return explain(c, &err);
 }
 
 int command_job_pull(struct context *c, const struct arguments *a)
@@ -229,7 +229,7 @@ int command_job_pull(struct context *c, const struct arguments *a)
     interrupt_catch();
     progress_init(&p.progress, c);
     if (sewa_artifact_list(c->client, a->operands[0], &list, &err) < 0)
-        return fail(c, &err);
+        return explain(c, &err);
     int status = check_list(c, &list);
     if (status == EXIT_OK && (!to || is_folder(to)))
         status = pull_folder(&p, &list, to ? to : a->operands[0]);

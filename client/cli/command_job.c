@@ -80,7 +80,7 @@ int command_job_show(struct context *c, const struct arguments *a)
     struct sewa_job job = { 0 };
     struct sewa_error err;
     int rc = sewa_job_show(c->client, a->operands[0], &job, &err);
-    int status = rc < 0 ? fail(c, &err) : show_job(c, &job);
+    int status = rc < 0 ? explain(c, &err) : show_job(c, &job);
 
     sewa_job_clear(&job);
     return status;
@@ -91,7 +91,7 @@ int command_job_watch(struct context *c, const struct arguments *a)
     struct sewa_job job = { 0 };
     struct sewa_error err;
     int rc = sewa_job_show(c->client, a->operands[0], &job, &err);
-    int status = rc < 0 ? fail(c, &err) : follow_and_show(c, &job);
+    int status = rc < 0 ? explain(c, &err) : follow_and_show(c, &job);
 
     sewa_job_clear(&job);
     return status;
@@ -109,7 +109,7 @@ static int wait_for_one(struct follow *f, const char *id, struct table *t)
     struct sewa_job job = { 0 };
     struct sewa_error err;
     int rc = sewa_job_show(c->client, id, &job, &err);
-    int status = rc < 0 ? fail(c, &err) : follow_job(f, &job);
+    int status = rc < 0 ? explain(c, &err) : follow_job(f, &job);
 
     if (status == EXIT_OK) {
         if (c->format == FORMAT_TABLE)
@@ -164,7 +164,7 @@ static int for_each(struct context *c, const struct arguments *a,
         if (act(c->client, a->operands[i], &err) == 0)
             say(c, "job '%s' is %s", a->operands[i], done);
         else
-            status = fail(c, &err);
+            status = explain(c, &err);
     }
     return status;
 }

@@ -119,7 +119,7 @@ int command_run_show(struct context *c, const struct arguments *a)
     struct sewa_run r = { 0 };
     struct sewa_error err;
     int rc = sewa_run_show(c->client, a->operands[0], &r, &err);
-    int status = rc < 0 ? fail(c, &err) : show(c, &r);
+    int status = rc < 0 ? explain(c, &err) : show(c, &r);
 
     sewa_run_clear(&r);
     return status;
@@ -144,11 +144,11 @@ int command_run_create(struct context *c, const struct arguments *a)
     struct sewa_error err;
 
     if (!arguments_has(a, "path"))
-        return fail_usage(c, "--path is missing: what is to be watched?");
+        return explain_usage(c, "--path is missing: what is to be watched?");
     int rc = create_request(a, &json, &err);
     if (rc == 0)
         rc = sewa_run_create(c->client, json, &r, &err);
-    int status = rc < 0 ? fail(c, &err) : show(c, &r);
+    int status = rc < 0 ? explain(c, &err) : show(c, &r);
     sewa_run_clear(&r);
     return status;
 }
@@ -162,7 +162,7 @@ int command_run_delete(struct context *c, const struct arguments *a)
         if (sewa_run_delete(c->client, a->operands[i], &err) == 0)
             say(c, "run '%s' is forgotten", a->operands[i]);
         else
-            status = fail(c, &err);
+            status = explain(c, &err);
     }
     return status;
 }

@@ -175,7 +175,7 @@ int command_status(struct context *c, const struct arguments *a)
 
     (void)a;
     if (ask_all(c, &s, &err) < 0)
-        return fail(c, &err);
+        return explain(c, &err);
     int status = c->format == FORMAT_TABLE ? show_table(c, &s) : show_json(c, &s);
     return status == EXIT_OK && !s.is_ready ? EXIT_UNREACHABLE : status;
 }
@@ -206,5 +206,5 @@ int command_version(struct context *c, const struct arguments *a)
         print_json(c, sewa_text_get(&t));
     int status = json ? EXIT_OK : record_print(c, &t);
     sewa_service_clear(&s);
-    return rc < 0 ? fail(c, &err) : status;
+    return rc < 0 ? explain(c, &err) : status;
 }

@@ -62,11 +62,11 @@ static int make_request(const struct arguments *a, char **ret, struct sewa_error
 static int check_options(struct context *c, const struct arguments *a)
 {
     if (arguments_has(a, "baseline") && arguments_has(a, "no-baselines"))
-        return fail_usage(c, "--baseline and --no-baselines exclude each other");
+        return explain_usage(c, "--baseline and --no-baselines exclude each other");
     if (arguments_has(a, "run") && arguments_has(a, "checkpoint"))
-        return fail_usage(c, "--run and --checkpoint exclude each other");
+        return explain_usage(c, "--run and --checkpoint exclude each other");
     if (!arguments_has(a, "run") && !arguments_has(a, "checkpoint") && !arguments_has(a, "request"))
-        return fail_usage(c, "--run is missing (or --checkpoint, or --request)");
+        return explain_usage(c, "--run is missing (or --checkpoint, or --request)");
     return EXIT_OK;
 }
 
@@ -80,7 +80,7 @@ static int plan(struct context *c, const char *json)
     int status = EXIT_OK;
 
     if (sewa_job_plan(c->client, json, &p, &err) < 0)
-        return fail(c, &err);
+        return explain(c, &err);
     if (c->format == FORMAT_TABLE) {
         plan_view(&t, &p);
         status = record_print(c, &t);
@@ -99,7 +99,7 @@ int command_job_plan(struct context *c, const struct arguments *a)
 
     if (status != EXIT_OK)
         return status;
-    return make_request(a, &json, &err) < 0 ? fail(c, &err) : plan(c, json);
+    return make_request(a, &json, &err) < 0 ? explain(c, &err) : plan(c, json);
 }
 
 /* ---- submit ---- */
@@ -143,7 +143,7 @@ static int submit(struct context *c, const char *json, const char *key)
     }
     if (rc == 0)
         rc = sewa_job_submit(c->client, json, key, &s, &err);
-    int status = rc < 0 ? fail(c, &err) : answered(c, &s);
+    int status = rc < 0 ? explain(c, &err) : answered(c, &s);
     sewa_submission_clear(&s);
     return status;
 }
@@ -157,11 +157,11 @@ int command_job_submit(struct context *c, const struct arguments *a)
     if (status != EXIT_OK)
         return status;
     if (make_request(a, &json, &err) < 0)
-        return fail(c, &err);
+        return explain(c, &err);
     if (!arguments_has(a, "dry-run"))
         return submit(c, json, arguments_text(a, "idempotency-key"));
     if (c->format == FORMAT_NAME)
-        return fail_usage(c, "a plan has no name: --output name has no meaning with --dry-run");
+        return explain_usage(c, "a plan has no name: --output name has no meaning with --dry-run");
     return plan(c, json);
 }
 
@@ -171,7 +171,7 @@ int command_job_retry(struct context *c, const struct arguments *a)
     struct sewa_error err;
     int rc =
         sewa_job_retry(c->client, a->operands[0], arguments_text(a, "idempotency-key"), &job, &err);
-    int status = rc < 0 ? fail(c, &err) : accepted(c, &job);
+    int status = rc < 0 ? explain(c, &err) : accepted(c, &job);
 
     sewa_job_clear(&job);
     return status;
@@ -187,7 +187,7 @@ static int judge_check(struct context *c, const struct sewa_job *job)
         return EXIT_OK;
     sewa_fail(&err, SEWA_E_EVALUATOR_ERROR, "the gradient of evaluator '%s' is wrong",
               job->evaluator ? job->evaluator : "");
-    return fail(c, &err);
+    return explain(c, &err);
 }
 
 int command_evaluator_check(struct context *c, const struct arguments *a)
@@ -197,12 +197,12 @@ int command_evaluator_check(struct context *c, const struct arguments *a)
     struct sewa_error err;
 
     if (arguments_has(a, "run") == arguments_has(a, "checkpoint"))
-        return fail_usage(c, "either --run or --checkpoint is needed");
+        return explain_usage(c, "either --run or --checkpoint is needed");
     int rc = request_build(a, NULL, &json, &err);
     if (rc == 0)
         rc = sewa_evaluator_check(c->client, a->operands[0], json,
                                   arguments_text(a, "idempotency-key"), &job, &err);
-    int status = rc < 0 ? fail(c, &err) : accepted(c, &job);
+    int status = rc < 0 ? explain(c, &err) : accepted(c, &job);
     if (status == EXIT_OK)
         status = judge_check(c, &job);
     sewa_job_clear(&job);

@@ -47,7 +47,8 @@ static int check_format(struct context *c)
     c->format = (enum format)arguments_number(c->arguments, "output", FORMAT_TABLE);
     if (c->format == FORMAT_TABLE || (k->formats & 1u << c->format))
         return EXIT_OK;
-    return fail_usage(c, "--output %s has no meaning here", arguments_text(c->arguments, "output"));
+    return explain_usage(c, "--output %s has no meaning here",
+                         arguments_text(c->arguments, "output"));
 }
 
 int context_open(struct context *c, const struct arguments *a)
@@ -59,7 +60,7 @@ int context_open(struct context *c, const struct arguments *a)
     screen_open(&c->out, stdout, false);
     int rc = settings_load(a, SETTINGS_SYSTEM_FILE, &c->settings, &err);
     if (rc < 0) {
-        fail(c, &err);
+        explain(c, &err);
         return rc == SEWA_E_CONFIG ? EXIT_USAGE : EXIT_ERROR;
     }
     screen_open(&c->err, stderr, c->settings.color);
@@ -77,7 +78,7 @@ int context_open(struct context *c, const struct arguments *a)
                                            .interrupted = is_interrupted };
     rc = sewa_client_open(&o, &c->client, &err);
     if (rc < 0)
-        fail(c, &err);
+        explain(c, &err);
     return rc == 0 ? EXIT_OK : rc == SEWA_E_INVALID ? EXIT_USAGE : EXIT_ERROR;
 }
 
@@ -159,7 +160,7 @@ static const struct option *option_of_field(const struct arguments *a, const cha
     return NULL;
 }
 
-int fail(struct context *c, const struct sewa_error *err)
+int explain(struct context *c, const struct sewa_error *err)
 {
     const struct option *o = option_of_field(c->arguments, err->pointer);
     AUTO(sewa_text_clear) struct text t = { 0 };
@@ -173,7 +174,7 @@ int fail(struct context *c, const struct sewa_error *err)
     return exit_of_code(err->code);
 }
 
-int fail_usage(struct context *c, const char *format, ...)
+int explain_usage(struct context *c, const char *format, ...)
 {
     AUTO(sewa_text_clear) struct text name = { 0 };
     char text[512];
@@ -231,7 +232,7 @@ int print_table(struct context *c, struct table *t)
     table_free(t);
     if (!whole) {
         sewa_fail(&err, SEWA_E_NO_MEMORY, "no memory for a table");
-        return fail(c, &err);
+        return explain(c, &err);
     }
     print_text(c, &text);
     return EXIT_OK;

@@ -50,10 +50,10 @@ int64_t wall_clock_ms(void); /* since 1970 */
 void say(struct context *c, const char *format, ...) SEWA_PRINTF(2, 3);
 
 /* Explain a failure on stderr; the exit status that fits. */
-int fail(struct context *c, const struct sewa_error *err);
+int explain(struct context *c, const struct sewa_error *err);
 
 /* A mistake in the command line that the parser cannot see: EXIT_USAGE. */
-int fail_usage(struct context *c, const char *format, ...) SEWA_PRINTF(2, 3);
+int explain_usage(struct context *c, const char *format, ...) SEWA_PRINTF(2, 3);
 
 /* ---- data ---- */
 

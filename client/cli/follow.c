@@ -117,7 +117,7 @@ int follow_job(struct follow *f, struct sewa_job *job)
     int rc = progress.mode == PROGRESS_NONE ? wait_for_job(f, job, &err) : watch_job(f, job, &err);
     if (rc == 0)
         return EXIT_OK;
-    int status = fail(c, &err);
+    int status = explain(c, &err);
     if (status == EXIT_INTERRUPTED || status == EXIT_UNREACHABLE)
         say(c, "the job goes on; come back with: sewactl job watch %s", job->id);
     return status;

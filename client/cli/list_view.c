@@ -120,7 +120,7 @@ int list_show(struct list_view *v, struct context *c)
             break;
         rc = fetch(&l, v->next_page_token, &err);
     }
-    int status = rc < 0 ? fail(c, &err) : end(&l);
+    int status = rc < 0 ? explain(c, &err) : end(&l);
     v->clear(v);
     table_free(l.table);
     return status;

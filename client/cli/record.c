@@ -53,7 +53,7 @@ int record_print(struct context *c, const struct text *t)
 
     if (t->failed) {
         sewa_fail(&err, SEWA_E_NO_MEMORY, "no memory for the output");
-        return fail(c, &err);
+        return explain(c, &err);
     }
     print_text(c, t);
     return EXIT_OK;
