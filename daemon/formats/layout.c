@@ -17,6 +17,8 @@ void layout_free(struct layout *l)
     struct layout_body *body = container_of(l, struct layout_body, layout);
     free(l->tensors);
     free(l->metadata);
+    free(l->files);
+    free(l->storages);
     free(body->by_name);
     arena_clear(&body->arena);
     free(body);

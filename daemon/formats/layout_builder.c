@@ -18,12 +18,6 @@
 #include "formats/name_order.h"
 #include "formats/shown.h"
 
-struct layout_builder {
-    struct layout_body *body; /* NULL once it was handed over */
-    size_t tensors_room, metadata_room;
-    int64_t data_bytes;
-};
-
 struct layout_builder *layout_builder_new(const char *format)
 {
     AUTOPTR(layout_builder_free) struct layout_builder *b = calloc(1, sizeof *b);
@@ -33,6 +27,7 @@ struct layout_builder *layout_builder_new(const char *format)
     b->body = calloc(1, sizeof *b->body);
     if (!b->body)
         return NULL;
+    b->body->layout.state_key = "";
     b->body->layout.format = arena_text(&b->body->arena, format, strlen(format));
     return b->body->layout.format ? TAKE(b) : NULL;
 }
@@ -44,18 +39,6 @@ void layout_builder_free(struct layout_builder *b)
     if (b->body)
         layout_free(&b->body->layout);
     free(b);
-}
-
-/* Room for one more element; doubling. The new array, or NULL and the old one stays. */
-static void *grow(void *array, size_t count, size_t *room, size_t size)
-{
-    if (count < *room)
-        return array;
-    size_t more = *room ? 2 * *room : 64;
-    void *grown = realloc(array, more * size);
-    if (grown)
-        *room = more;
-    return grown;
 }
 
 /* Length of the part in front that is plain ASCII, eight bytes at a time. */
@@ -87,94 +70,47 @@ static int check_name(const char *name, size_t n, struct sewa_error *err)
     return 0;
 }
 
-/*
- * The product is taken in uint64 from left to right, as the reference implementation does: a zero
- * behind an overflow does not heal it, one before it does.
- */
-static int count_elements(const struct tensor *t, int64_t *ret, struct sewa_error *err)
+static int copy_numbers(struct layout_builder *b, const int64_t **numbers, unsigned n,
+                        struct sewa_error *err)
 {
-    char name[SHOWN_NAME_SIZE], shape[SHOWN_SHAPE_SIZE];
-    uint64_t product = 1;
-
-    if (t->rank > LAYOUT_RANK_MAX)
-        return sewa_fail(err, SEWA_E_UNSUPPORTED,
-                         "tensor '%s' has %u dimensions, at most %d are supported",
-                         shown_name(t->name, name), t->rank, LAYOUT_RANK_MAX);
-    for (unsigned i = 0; i < t->rank; i++)
-        if (t->shape[i] < 0 || __builtin_mul_overflow(product, (uint64_t)t->shape[i], &product))
-            return sewa_fail(err, SEWA_E_CORRUPT,
-                             "the shape %s of tensor '%s' has no number of elements",
-                             shown_shape(t->shape, t->rank, shape), shown_name(t->name, name));
-    if (product > INT64_MAX)
-        return sewa_fail(err, SEWA_E_CORRUPT,
-                         "tensor '%s' has %" PRIu64 " elements, more than a file can hold",
-                         shown_name(t->name, name), product);
-    *ret = (int64_t)product;
+    if (n == 0 || !*numbers) {
+        *numbers = NULL;
+        return 0;
+    }
+    int64_t *copy = arena_take(&b->body->arena, n * sizeof *copy, _Alignof(int64_t));
+    if (!copy)
+        return layout_no_memory(err, &b->body->layout);
+    memcpy(copy, *numbers, n * sizeof *copy);
+    *numbers = copy;
     return 0;
 }
 
-static int check_place(struct layout_builder *b, const struct tensor *t, int64_t elements,
-                       struct sewa_error *err)
-{
-    char name[SHOWN_NAME_SIZE], shape[SHOWN_SHAPE_SIZE];
-    int64_t want = dtype_bytes(t->dtype, elements), end;
-    uint64_t bits; /* the reference counts in them, so 2^61 bytes are too many for it */
-
-    if (want < 0 || __builtin_mul_overflow((uint64_t)elements, dtype_bits(t->dtype), &bits))
-        return sewa_fail(
-            err, SEWA_E_CORRUPT, "tensor '%s' of type %s and shape %s has no whole number of bytes",
-            shown_name(t->name, name), dtype_name(t->dtype), shown_shape(t->shape, t->rank, shape));
-    if (want != t->bytes)
-        return sewa_fail(err, SEWA_E_CORRUPT,
-                         "tensor '%s' of type %s and shape %s needs %" PRId64
-                         " bytes and is given %" PRId64,
-                         shown_name(t->name, name), dtype_name(t->dtype),
-                         shown_shape(t->shape, t->rank, shape), want, t->bytes);
-    if (t->offset < 0 || __builtin_add_overflow(t->offset, t->bytes, &end) ||
-        __builtin_add_overflow(b->data_bytes, t->bytes, &b->data_bytes))
-        return sewa_fail(err, SEWA_E_CORRUPT,
-                         "tensor '%s' of %" PRId64 " bytes at offset %" PRId64
-                         " ends behind every file",
-                         shown_name(t->name, name), t->bytes, t->offset);
-    return 0;
-}
-
-static int no_memory(struct sewa_error *err, const struct layout *l)
-{
-    return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a layout of %zu tensors", l->count);
-}
-
-static int append_tensor(struct layout_builder *b, const struct tensor *t, size_t name_length,
-                         int64_t elements, struct sewa_error *err)
+/* Numbers and name of t become copies. */
+static int append_tensor(struct layout_builder *b, struct tensor *t, size_t name_length,
+                         struct sewa_error *err)
 {
     struct layout *l = &b->body->layout;
-    struct arena *arena = &b->body->arena;
-    struct tensor *tensors = grow(l->tensors, l->count, &b->tensors_room, sizeof *tensors);
-    int64_t *shape = NULL;
+    struct tensor *tensors = layout_grow(l->tensors, l->count, &b->tensors_room, sizeof *tensors);
 
     if (!tensors)
-        return no_memory(err, l);
+        return layout_no_memory(err, l);
     l->tensors = tensors;
-    if (t->rank) {
-        shape = arena_take(arena, t->rank * sizeof *shape, _Alignof(int64_t));
-        if (!shape)
-            return no_memory(err, l);
-        memcpy(shape, t->shape, t->rank * sizeof *shape);
-    }
-    const char *name = arena_text(arena, t->name, name_length);
-    if (!name)
-        return no_memory(err, l);
-    struct tensor *added = &tensors[l->count++];
-    *added = *t;
-    added->name = name;
-    added->shape = shape;
-    added->elements = elements;
+    int rc = copy_numbers(b, &t->shape, t->rank, err);
+    if (rc == 0)
+        rc = copy_numbers(b, &t->stride, t->rank, err);
+    if (rc < 0)
+        return rc;
+    t->name = arena_text(&b->body->arena, t->name, name_length);
+    if (!t->name)
+        return layout_no_memory(err, l);
+    tensors[l->count++] = *t;
     return 0;
 }
 
 int layout_builder_tensor(struct layout_builder *b, const struct tensor *t, struct sewa_error *err)
 {
-    int64_t elements = 0;
+    struct tensor copy = *t;
+    char name[SHOWN_NAME_SIZE];
     size_t name_length = strlen(t->name);
 
     assert((unsigned)t->dtype < DTYPE_COUNT);
@@ -183,33 +119,15 @@ int layout_builder_tensor(struct layout_builder *b, const struct tensor *t, stru
                          LAYOUT_TENSORS_MAX);
     int rc = check_name(t->name, name_length, err);
     if (rc == 0)
-        rc = count_elements(t, &elements, err);
-    if (rc == 0)
-        rc = check_place(b, t, elements, err);
-    return rc < 0 ? rc : append_tensor(b, t, name_length, elements, err);
-}
-
-int layout_builder_metadata(struct layout_builder *b, const char *key, const char *value,
-                            struct sewa_error *err)
-{
-    struct layout *l = &b->body->layout;
-    struct arena *arena = &b->body->arena;
-
-    if (l->metadata_count == LAYOUT_METADATA_MAX)
-        return sewa_fail(err, SEWA_E_UNSUPPORTED, "more than %d metadata keys are not supported",
-                         LAYOUT_METADATA_MAX);
-    struct layout_metadata *metadata =
-        grow(l->metadata, l->metadata_count, &b->metadata_room, sizeof *metadata);
-    if (!metadata)
-        return no_memory(err, l);
-    l->metadata = metadata;
-    struct layout_metadata *added = &metadata[l->metadata_count];
-    added->key = arena_text(arena, key, strlen(key));
-    added->value = arena_text(arena, value, strlen(value));
-    if (!added->key || !added->value)
-        return no_memory(err, l);
-    l->metadata_count++;
-    return 0;
+        rc = layout_place(&copy, err);
+    if (rc < 0)
+        return rc;
+    if (__builtin_add_overflow(b->data_bytes, t->bytes, &b->data_bytes))
+        return sewa_fail(err, SEWA_E_CORRUPT,
+                         "tensor '%s' of %" PRId64 " bytes at offset %" PRId64
+                         " ends behind every file",
+                         shown_name(t->name, name), t->bytes, t->offset);
+    return append_tensor(b, &copy, name_length, err);
 }
 
 static int by_place(const void *left, const void *right)
@@ -220,8 +138,8 @@ static int by_place(const void *left, const void *right)
         return a->file < b->file ? -1 : 1;
     if (a->offset != b->offset)
         return a->offset < b->offset ? -1 : 1;
-    if (a->bytes != b->bytes)
-        return a->bytes < b->bytes ? -1 : 1;
+    if (a->span_bytes != b->span_bytes)
+        return a->span_bytes < b->span_bytes ? -1 : 1;
     return strcmp(a->name, b->name);
 }
 
@@ -254,7 +172,7 @@ static int index_names(struct layout_body *body, struct sewa_error *err)
         return 0;
     l->by_name = body->by_name = malloc(l->count * sizeof *body->by_name);
     if (!l->by_name || name_order(tensor_name, l->tensors, l->count, body->by_name, &twice) < 0)
-        return no_memory(err, l);
+        return layout_no_memory(err, l);
     if (twice == 0)
         return 0;
     const struct tensor *a = &l->tensors[l->by_name[twice - 1]];
@@ -273,11 +191,24 @@ static int check_metadata(struct layout *l, struct sewa_error *err)
         return 0;
     AUTOFREE uint32_t *index = malloc(l->metadata_count * sizeof *index);
     if (!index || name_order(metadata_key, l->metadata, l->metadata_count, index, &twice) < 0)
-        return no_memory(err, l);
+        return layout_no_memory(err, l);
     if (twice == 0)
         return 0;
     return sewa_fail(err, SEWA_E_CORRUPT, "the metadata have the key '%s' twice",
                      shown_name(l->metadata[index[twice]].key, shown));
+}
+
+static int check_files(const struct layout *l, struct sewa_error *err)
+{
+    char shown[SHOWN_NAME_SIZE];
+
+    for (size_t i = 0; i < l->count && l->file_count > 0; i++)
+        if (l->tensors[i].file >= l->file_count)
+            return sewa_fail(err, SEWA_E_CORRUPT,
+                             "tensor '%s' is in file %" PRIu32 " of a checkpoint that has %zu",
+                             shown_name(l->tensors[i].name, shown), l->tensors[i].file,
+                             l->file_count);
+    return 0;
 }
 
 int layout_builder_finish(struct layout_builder *b, struct layout **ret, struct sewa_error *err)
@@ -288,6 +219,10 @@ int layout_builder_finish(struct layout_builder *b, struct layout **ret, struct 
     int rc = index_names(b->body, err);
     if (rc == 0)
         rc = check_metadata(l, err);
+    if (rc == 0)
+        rc = check_files(l, err);
+    if (rc == 0)
+        rc = layout_find_aliases(l, err);
     if (rc < 0)
         return rc;
     b->body = NULL;

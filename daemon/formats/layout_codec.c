@@ -1,7 +1,7 @@
 /*
  * layout_codec - a tensor table as bytes for the index, and back.
  *
- *     version        1 byte: 1
+ *     version        1 byte: 1, or 2 for a table that has what version 1 cannot say
  *     format         text
  *     types          count, then their names (text), in order of first use
  *     tensors        count, then one record each, in the order of the layout:
@@ -11,6 +11,12 @@
  *       file         number
  *       gap          offset - end of the tensor before (0 before the first and in a new file),
  *                    zigzag
+ *       strides      version 2: 0, or 1 and as many numbers as the shape has
+ *     rest           version 2: state key, last file (both text), notes (count, texts), files
+ *                    (count, then name, bytes, zigzag of mtime_ns, 32 bytes of digest)
+ *
+ * What is version 1 stays version 1: the index keeps equal tables once, old ones included. Which
+ * tensors are one is not stored: it follows from where they lie.
  *
  * Numbers are unsigned LEB128 in their shortest form; text is a number of bytes and the bytes. The
  * size of a tensor is not stored: it follows from type and shape. Types are stored by name, so that
@@ -23,7 +29,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { VERSION = 1, VARINT_MAX = 10, FORMAT_MAX = 64, TYPE_NAME_MAX = 32 };
+enum { VERSION_PLAIN = 1, VERSION = 2 };
+enum { VARINT_MAX = 10, FORMAT_MAX = 64, TYPE_NAME_MAX = 32, NOTE_MAX = 512, DIGEST = 32 };
 
 /* Differences of int64 are taken modulo 2^64: they come back whatever the values were. */
 static uint64_t zigzag(uint64_t x)
@@ -96,20 +103,60 @@ static void put_tensor(struct buf *b, const struct tensor *t, const struct tenso
     put_number(b, zigzag((uint64_t)t->offset - end));
 }
 
+static void put_strides(struct buf *b, const struct tensor *t)
+{
+    put_number(b, t->stride != NULL);
+    for (unsigned i = 0; t->stride && i < t->rank; i++)
+        put_number(b, (uint64_t)t->stride[i]);
+}
+
+static void put_rest(struct buf *b, const struct layout *l)
+{
+    const char *last = l->last_file ? l->last_file : "";
+
+    put_text(b, l->state_key, strlen(l->state_key));
+    put_text(b, last, strlen(last));
+    put_number(b, l->note_count);
+    for (size_t i = 0; i < l->note_count; i++)
+        put_text(b, l->notes[i], strlen(l->notes[i]));
+    put_number(b, l->file_count);
+    for (size_t i = 0; i < l->file_count; i++) {
+        put_text(b, l->files[i].name, strlen(l->files[i].name));
+        put_number(b, (uint64_t)l->files[i].bytes);
+        put_number(b, zigzag((uint64_t)l->files[i].mtime_ns));
+        buf_append(b, l->files[i].header_digest, DIGEST);
+    }
+}
+
+static unsigned version_of(const struct layout *l)
+{
+    if (l->file_count || l->note_count || l->last_file || *l->state_key)
+        return VERSION;
+    for (size_t i = 0; i < l->count; i++)
+        if (l->tensors[i].stride)
+            return VERSION;
+    return VERSION_PLAIN;
+}
+
 int layout_encode(const struct layout *l, struct buf *ret, struct sewa_error *err)
 {
     int number[DTYPE_COUNT];
     enum dtype types[DTYPE_COUNT];
-    unsigned used = number_types(l, number, types);
+    unsigned used = number_types(l, number, types), version = version_of(l);
 
-    buf_char(ret, VERSION);
+    buf_char(ret, (char)version);
     put_text(ret, l->format, strlen(l->format));
     put_number(ret, used);
     for (unsigned i = 0; i < used; i++)
         put_text(ret, dtype_name(types[i]), strlen(dtype_name(types[i])));
     put_number(ret, l->count);
-    for (size_t i = 0; i < l->count; i++)
+    for (size_t i = 0; i < l->count; i++) {
         put_tensor(ret, &l->tensors[i], i ? &l->tensors[i - 1] : NULL, number[l->tensors[i].dtype]);
+        if (version >= VERSION)
+            put_strides(ret, &l->tensors[i]);
+    }
+    if (version >= VERSION)
+        put_rest(ret, l);
     if (buf_failed(ret))
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to write a layout of %zu tensors",
                          l->count);
@@ -171,6 +218,7 @@ static size_t get_text(struct cursor *c, char *text, size_t room)
 struct decoding {
     struct cursor in;
     struct layout_builder *builder;
+    unsigned version;
     enum dtype types[DTYPE_COUNT];
     unsigned type_count;
     struct tensor before; /* its name is in name */
@@ -200,9 +248,18 @@ static int get_types(struct decoding *d, struct sewa_error *err)
     return d->in.failed ? broken(d, err) : 0;
 }
 
+static void get_strides(struct decoding *d, struct tensor *t, int64_t stride[LAYOUT_RANK_MAX])
+{
+    if (d->version < VERSION || get_number_to(&d->in, 1) == 0)
+        return;
+    for (unsigned i = 0; i < t->rank; i++)
+        stride[i] = (int64_t)get_number_to(&d->in, INT64_MAX);
+    t->stride = stride;
+}
+
 static int get_tensor(struct decoding *d, struct sewa_error *err)
 {
-    int64_t shape[LAYOUT_RANK_MAX];
+    int64_t shape[LAYOUT_RANK_MAX], stride[LAYOUT_RANK_MAX];
     struct tensor t = { .name = d->name, .shape = shape };
     size_t shared = (size_t)get_number_to(&d->in, strlen(d->name));
     uint64_t elements = 1;
@@ -218,6 +275,7 @@ static int get_tensor(struct decoding *d, struct sewa_error *err)
     }
     t.file = (uint32_t)get_number_to(&d->in, UINT32_MAX);
     uint64_t gap = unzigzag(get_number(&d->in));
+    get_strides(d, &t, stride);
     if (d->in.failed)
         return broken(d, err);
     t.dtype = d->types[type];
@@ -237,10 +295,58 @@ static int get_tensors(struct decoding *d, struct sewa_error *err)
 
     for (uint64_t i = 0; i < count && rc == 0; i++)
         rc = get_tensor(d, err);
-    if (rc == 0 && d->in.at != d->in.end)
-        return sewa_fail(err, SEWA_E_CORRUPT, "the stored layout has %td bytes behind its end",
-                         d->in.end - d->in.at);
     return rc;
+}
+
+static int get_notes(struct decoding *d, struct sewa_error *err)
+{
+    uint64_t count = get_number_to(&d->in, LAYOUT_NOTES_MAX);
+    char note[NOTE_MAX];
+    int rc = 0;
+
+    for (uint64_t i = 0; i < count && rc == 0 && !d->in.failed; i++) {
+        get_text(&d->in, note, sizeof note);
+        rc = layout_builder_note(d->builder, err, "%s", note);
+    }
+    return rc;
+}
+
+static int get_files(struct decoding *d, struct sewa_error *err)
+{
+    uint64_t count = get_number_to(&d->in, LAYOUT_FILES_MAX);
+    char name[LAYOUT_NAME_MAX + 1];
+    int rc = 0;
+
+    for (uint64_t i = 0; i < count && rc == 0 && !d->in.failed; i++) {
+        struct layout_file file = { .name = name };
+        get_text(&d->in, name, sizeof name);
+        file.bytes = (int64_t)get_number_to(&d->in, INT64_MAX);
+        file.mtime_ns = (int64_t)unzigzag(get_number(&d->in));
+        if (d->in.end - d->in.at < DIGEST) {
+            fail_cursor(&d->in);
+            break;
+        }
+        memcpy(file.header_digest, d->in.at, DIGEST);
+        d->in.at += DIGEST;
+        rc = layout_builder_file(d->builder, &file, err);
+    }
+    return rc;
+}
+
+static int get_rest(struct decoding *d, struct sewa_error *err)
+{
+    char text[LAYOUT_NAME_MAX + 1];
+
+    get_text(&d->in, text, sizeof text);
+    int rc = layout_builder_state_key(d->builder, text, err);
+    get_text(&d->in, text, sizeof text);
+    if (rc == 0 && *text)
+        rc = layout_builder_last_file(d->builder, text, err);
+    if (rc == 0)
+        rc = get_notes(d, err);
+    if (rc == 0)
+        rc = get_files(d, err);
+    return rc == 0 && d->in.failed ? broken(d, err) : rc;
 }
 
 int layout_decode(const void *bytes, size_t n, struct layout **ret, struct sewa_error *err)
@@ -251,11 +357,11 @@ int layout_decode(const void *bytes, size_t n, struct layout **ret, struct sewa_
 
     if (n == 0)
         return sewa_fail(err, SEWA_E_CORRUPT, "the stored layout is empty");
-    uint64_t version = *d.in.at++;
-    if (version != VERSION)
+    d.version = *d.in.at++;
+    if (d.version != VERSION_PLAIN && d.version != VERSION)
         return sewa_fail(err, SEWA_E_UNSUPPORTED,
-                         "the stored layout has version %" PRIu64 ", this program knows %d",
-                         version, VERSION);
+                         "the stored layout has version %u, this program knows %d", d.version,
+                         VERSION);
     get_text(&d.in, format, sizeof format);
     AUTOPTR(layout_builder_free) struct layout_builder *builder = layout_builder_new(format);
     if (!builder)
@@ -264,5 +370,10 @@ int layout_decode(const void *bytes, size_t n, struct layout **ret, struct sewa_
     int rc = get_types(&d, err);
     if (rc == 0)
         rc = get_tensors(&d, err);
+    if (rc == 0 && d.version >= VERSION)
+        rc = get_rest(&d, err);
+    if (rc == 0 && d.in.at != d.in.end)
+        return sewa_fail(err, SEWA_E_CORRUPT, "the stored layout has %td bytes behind its end",
+                         d.in.end - d.in.at);
     return rc < 0 ? rc : layout_builder_finish(builder, ret, err);
 }
