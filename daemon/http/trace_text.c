@@ -9,7 +9,7 @@
 
 static double term(double p)
 {
-    return p > 0 ? -p * log(p) : 0;
+    return p <= 0 ? 0 : -p * log(p); /* NaN stays NaN */
 }
 
 static float probability(const struct trace_row *row, size_t i)
