@@ -10,11 +10,6 @@
 #include "engine/outfile.h"
 #include "formats/safetensors.h"
 
-enum {
-    WINDOW = 8 << 20, /* bytes; holds sixteen pieces or more */
-    PARTS_MAX = 4096, /* pieces in a window */
-};
-
 /* A piece and where it goes in a window. */
 struct part {
     struct piece piece;
@@ -47,6 +42,7 @@ struct writing {
     struct window *finished; /* by the round before; written in this one */
     const void **pointers;   /* ingredients, for each thread */
     const uint32_t *order;
+    struct position ahead; /* of what the source was told */
 };
 
 static size_t output_element_bytes(const struct writing *w, const struct model_tensor *t)
@@ -97,27 +93,62 @@ static int make_header(const struct writing *w, struct buf *ret, int64_t *ret_da
 
 /* ---- windows ---- */
 
-/* The next pieces into a window; false when there are none left. */
-static bool plan_window(const struct writing *w, struct position *p, struct window *window)
+/* The piece at a position; false behind the last. */
+static bool piece_at(const struct writing *w, struct position *p, struct piece *ret)
 {
     const struct model *m = w->source->roster->model;
 
-    window->used = window->count = 0;
     for (; p->i < m->count; p->i++, p->element = 0) {
         const struct model_tensor *t = &m->tensors[w->order[p->i]];
-        size_t size = output_element_bytes(w, t);
-        while (p->element < t->elements) {
-            int64_t left = t->elements - p->element;
-            size_t count = left < MODEL_PIECE ? (size_t)left : MODEL_PIECE;
-            if (window->count == PARTS_MAX || window->used + count * size > WINDOW)
-                return true;
-            window->parts[window->count++] =
-                (struct part){ { w->order[p->i], p->element, count }, window->used };
-            window->used += count * size;
-            p->element += (int64_t)count;
-        }
+        int64_t left = t->elements - p->element;
+        size_t most = piece_elements(t, w->source->piece_bytes);
+        *ret = (struct piece){ w->order[p->i], p->element,
+                               left < (int64_t)most ? (size_t)left : most };
+        if (left > 0)
+            return true;
+    }
+    return false;
+}
+
+/* Room for a piece in a window? Then it is moved behind it. */
+static bool take_piece(const struct writing *w, struct position *p, const struct piece *piece,
+                       size_t *count, size_t *used)
+{
+    const struct model_tensor *t = &w->source->roster->model->tensors[piece->tensor];
+    size_t bytes = piece->count * output_element_bytes(w, t);
+
+    if (*count == MATERIALIZE_PARTS || *used + bytes > MATERIALIZE_WINDOW)
+        return false;
+    *count += 1;
+    *used += bytes;
+    p->element += (int64_t)piece->count;
+    return true;
+}
+
+/* The next pieces into a window; false when there are none left. */
+static bool plan_window(const struct writing *w, struct position *p, struct window *window)
+{
+    struct piece piece;
+
+    window->used = window->count = 0;
+    while (piece_at(w, p, &piece)) {
+        struct part part = { piece, window->used };
+        size_t n = window->count;
+        if (!take_piece(w, p, &piece, &window->count, &window->used))
+            return true;
+        window->parts[n] = part;
     }
     return window->count > 0;
+}
+
+/* The source hears of a window while the one before it is computed. */
+static void advise_window(const struct writing *w, struct position *p)
+{
+    struct piece piece;
+    size_t count = 0, used = 0;
+
+    while (w->source->advise && piece_at(w, p, &piece) && take_piece(w, p, &piece, &count, &used))
+        source_advise(w->source, &piece, w->weights.used, w->weights.used_count);
 }
 
 static int refuse_nonfinite(const struct writing *w, const struct piece *piece, const void *values,
@@ -161,14 +192,21 @@ static int compute_part(struct writing *w, const struct part *part, unsigned thr
     return rc;
 }
 
-/* The first two items write and hash the window before; the others are the pieces of this one. */
-enum { ITEM_WRITE, ITEM_HASH, ITEM_PARTS };
+/*
+ * The first items write and hash the window before and look to the one after; the others are the
+ * pieces of this one.
+ */
+enum { ITEM_ADVISE, ITEM_WRITE, ITEM_HASH, ITEM_PARTS };
 
 static int run_item(struct pool_task *task, size_t item, unsigned thread, struct sewa_error *err)
 {
     struct writing *w = container_of(task, struct writing, task);
     const struct window *before = w->finished;
 
+    if (item == ITEM_ADVISE) {
+        advise_window(w, &w->ahead);
+        return 0;
+    }
     if (item == ITEM_WRITE)
         return before->used > 0 ? outfile_write(w->output, before->bytes, before->used, err) : 0;
     if (item != ITEM_HASH)
@@ -184,6 +222,7 @@ static int write_windows(struct writing *w, int64_t header_bytes, int64_t total_
     int64_t written = header_bytes;
     size_t round = 0;
 
+    advise_window(w, &w->ahead);
     /* windows[1] is empty in the first round; after the last, an empty round writes what is left */
     for (bool has_more = true; has_more; round++) {
         w->computed = &w->windows[round % 2];
@@ -201,13 +240,13 @@ static int write_windows(struct writing *w, int64_t header_bytes, int64_t total_
 
 static int allocate_windows(struct writing *w, int64_t data_bytes, struct sewa_error *err)
 {
-    size_t bytes = data_bytes < WINDOW ? (size_t)data_bytes : WINDOW;
+    size_t bytes = data_bytes < MATERIALIZE_WINDOW ? (size_t)data_bytes : MATERIALIZE_WINDOW;
     size_t pointers = pool_threads(w->engine->pool) * w->weights.used_count;
 
     w->pointers = calloc(pointers, sizeof *w->pointers);
     for (int i = 0; i < 2; i++) {
         w->windows[i].bytes = malloc(bytes + 1);
-        w->windows[i].parts = calloc(PARTS_MAX, sizeof *w->windows[i].parts);
+        w->windows[i].parts = calloc(MATERIALIZE_PARTS, sizeof *w->windows[i].parts);
     }
     if (w->pointers && w->windows[0].bytes && w->windows[0].parts && w->windows[1].bytes &&
         w->windows[1].parts)

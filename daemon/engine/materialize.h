@@ -16,6 +16,12 @@
 #include "engine/integers.h"
 #include "engine/source.h"
 
+enum {
+    MATERIALIZE_WINDOW = 8 << 20, /* bytes of the file; holds sixteen pieces or more */
+    MATERIALIZE_PARTS = 4096,     /* pieces in a window, at most */
+    MATERIALIZE_BYTES = 2 * (MATERIALIZE_WINDOW + MATERIALIZE_PARTS * 64), /* of memory, at most */
+};
+
 struct materialize_options {
     const double *alpha; /* a coefficient for each candidate; they sum to 1 */
     enum integer_policy integers;

@@ -200,9 +200,18 @@ static size_t tensor_of_chunk(const struct model *m, int64_t chunk)
     return low;
 }
 
-struct piece_walk model_walk(const struct model *m, size_t partition)
+size_t piece_elements(const struct model_tensor *t, size_t piece_bytes)
 {
-    struct piece_walk w = { .model = m };
+    size_t chunks = piece_bytes / model_element_bytes(t) / DOTS_CHUNK;
+
+    if (piece_bytes == 0 || chunks > MODEL_PIECE / DOTS_CHUNK)
+        return MODEL_PIECE;
+    return (chunks + !chunks) * DOTS_CHUNK;
+}
+
+struct piece_walk model_walk(const struct model *m, size_t partition, size_t piece_bytes)
+{
+    struct piece_walk w = { .model = m, .piece_bytes = piece_bytes };
 
     w.chunk = partition_begin(m, partition);
     w.end = partition_begin(m, partition + 1);
@@ -226,7 +235,8 @@ bool piece_next(struct piece_walk *w, struct piece *ret)
     int64_t left = t->elements - ret->first;
     int64_t in_partition = (w->end - w->chunk) * DOTS_CHUNK;
     int64_t count = left < in_partition ? left : in_partition;
-    ret->count = count < MODEL_PIECE ? (size_t)count : MODEL_PIECE;
+    size_t most = piece_elements(t, w->piece_bytes);
+    ret->count = count < (int64_t)most ? (size_t)count : most;
     w->chunk += (int64_t)((ret->count + DOTS_CHUNK - 1) / DOTS_CHUNK);
     return true;
 }

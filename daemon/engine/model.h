@@ -81,14 +81,21 @@ struct piece {
 
 size_t model_partitions(const struct model *m); /* 0 when no tensor has an element */
 
+/*
+ * Most elements in a piece of this tensor when it may measure so many bytes: whole chunks, one at
+ * least. 0 bytes: MODEL_PIECE. How a tensor is cut into pieces changes no result.
+ */
+size_t piece_elements(const struct model_tensor *t, size_t piece_bytes);
+
 /* The pieces of a partition, in order: for (walk = ...; piece_next(&walk, &piece);) */
 struct piece_walk {
     const struct model *model;
+    size_t piece_bytes;
     int64_t chunk, end;
     size_t tensor;
 };
 
-struct piece_walk model_walk(const struct model *m, size_t partition);
+struct piece_walk model_walk(const struct model *m, size_t partition, size_t piece_bytes);
 bool piece_next(struct piece_walk *w, struct piece *ret);
 
 #endif

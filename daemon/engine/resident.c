@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -191,11 +190,8 @@ static void look_for_nonfinite(struct reading *r, size_t candidate, const struct
 
     for (int i = 0; i < s->count; i++) {
         const struct model_tensor *t = &resident->roster->model->tensors[s->tensor[i]];
-        if (!t->is_float)
-            continue;
-        const struct float_kernels *k = kernels_for(resident->engine->kernels, t->dtype);
-        size_t count = k->count_nonfinite(s->vector[i].iov_base,
-                                          s->vector[i].iov_len / model_element_bytes(t));
+        size_t count = nonfinite_count(resident->engine->kernels, t, s->vector[i].iov_base,
+                                       s->vector[i].iov_len);
         if (count > 0)
             remember(r, candidate, s->tensor[i], count);
     }
@@ -260,18 +256,9 @@ static int collect_nonfinite(struct resident *r, struct buf *found, struct sewa_
 
 static int refuse_nonfinite(const struct resident *r, struct sewa_error *err)
 {
-    if (r->nonfinite_count == 0)
-        return 0;
-    const struct nonfinite *first = &r->nonfinite[0];
-    const struct model_tensor *t = &r->roster->model->tensors[first->tensor];
-    size_t others = r->nonfinite_count - 1;
-    char more[64] = "";
-    if (others > 0)
-        snprintf(more, sizeof more, ", and %zu more tensor%s such values", others,
-                 others == 1 ? " has" : "s have");
-    return sewa_fail(err, SEWA_E_NONFINITE,
-                     "%s: tensor '%s' has %" PRId64 " of %" PRId64 " values that are not finite%s",
-                     r->roster->names[first->candidate], t->name, first->count, t->elements, more);
+    return r->nonfinite_count == 0
+               ? 0
+               : nonfinite_refuse(r->roster, &r->nonfinite[0], r->nonfinite_count - 1, err);
 }
 
 /* ---- open ---- */

@@ -8,6 +8,7 @@
 #ifndef ENGINE_RESIDENT_H
 #define ENGINE_RESIDENT_H
 
+#include "engine/nonfinite.h"
 #include "engine/source.h"
 
 struct resident_options {
@@ -17,12 +18,6 @@ struct resident_options {
     bool allow_nonfinite;
     const atomic_bool *cancel; /* may be NULL */
     struct progress *progress; /* may be NULL; bytes of tensors read and to read */
-};
-
-/* A tensor with infinities or NaNs. */
-struct nonfinite {
-    uint32_t candidate, tensor;
-    int64_t count; /* of such values */
 };
 
 struct resident;

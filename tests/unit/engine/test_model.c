@@ -146,7 +146,7 @@ static void test_pieces_cover_the_model(void **state)
 
         assert_int_equal(model_partitions(m), rows[i].partitions);
         for (size_t p = 0; p < model_partitions(m); p++) {
-            struct piece_walk walk = model_walk(m, p);
+            struct piece_walk walk = model_walk(m, p, 0);
             int64_t chunks = 0;
             while (piece_next(&walk, &piece)) {
                 while (element == m->tensors[tensor].elements) {
@@ -168,6 +168,33 @@ static void test_pieces_cover_the_model(void **state)
             element = 0;
         }
         assert_int_equal(tensor, m->count);
+    }
+}
+
+/* A limit in bytes changes where pieces end, not where partitions and chunks do. */
+static void test_smaller_pieces(void **state)
+{
+    static const size_t limits[] = { 1, DOTS_CHUNK * 4, DOTS_CHUNK * 13, MODEL_PIECE * 100 };
+    AUTOPTR(model_free) struct model *m = model_of(mixed_model, MIXED_COUNT);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(limits); i++) {
+        for (size_t p = 0; p < model_partitions(m); p++) {
+            struct piece_walk whole = model_walk(m, p, 0), cut = model_walk(m, p, limits[i]);
+            struct piece piece, part;
+            while (piece_next(&whole, &piece)) {
+                const struct model_tensor *t = &m->tensors[piece.tensor];
+                for (size_t done = 0; done < piece.count; done += part.count) {
+                    assert_true(piece_next(&cut, &part));
+                    assert_int_equal(part.tensor, piece.tensor);
+                    assert_int_equal(part.first, piece.first + (int64_t)done);
+                    assert_true(part.count <= piece_elements(t, limits[i]));
+                    assert_true(part.count * model_element_bytes(t) <= limits[i] ||
+                                part.count <= DOTS_CHUNK);
+                }
+            }
+            assert_false(piece_next(&cut, &part));
+        }
     }
 }
 
@@ -221,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_types_in_a_bank),
         cmocka_unit_test(test_rows_do_not_share_cache_sets),
         cmocka_unit_test(test_pieces_cover_the_model),
+        cmocka_unit_test(test_smaller_pieces),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_no_memory),
     };

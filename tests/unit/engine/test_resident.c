@@ -50,7 +50,7 @@ static void check_contents(struct resident *resident, const struct run *r)
     for (uint32_t i = 0; i < r->k; i++)
         which[i] = (uint32_t)(r->k - 1 - i); /* in any order */
     for (size_t p = 0; p < model_partitions(m); p++) {
-        struct piece_walk walk = model_walk(m, p);
+        struct piece_walk walk = model_walk(m, p, 0);
         for (struct piece piece; piece_next(&walk, &piece);) {
             const struct model_tensor *t = &m->tensors[piece.tensor];
             size_t size = model_element_bytes(t), spec = spec_of(r, t->name);

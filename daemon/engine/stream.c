@@ -1,0 +1,391 @@
+/*
+ * stream - one block of scratch memory for each thread, with a row for each candidate.
+ *
+ * A read first takes what the page cache has (RWF_NOWAIT) and only then waits for the rest. So the
+ * reads themselves say which files are cold, and only for those the kernel is asked to read ahead:
+ * for a file that is in the page cache, asking would cost more than it could gain.
+ */
+#include "engine/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/failpoint.h"
+#include "base/fdio.h"
+#include "engine/footprint.h"
+#include "engine/nonfinite.h"
+
+enum {
+    /* The kernel cuts a longer wish down to what its device likes, and says nothing. */
+    ADVICE_BYTES = 128 << 10,
+    /* Pieces for which a file counts as cold after a read that had to wait. */
+    COLD_PIECES = 64,
+};
+
+struct file_state {
+    atomic_int cold;          /* pieces for which to read ahead; falls with each that was there */
+    atomic_bool cannot_probe; /* the file system has no RWF_NOWAIT */
+    atomic_uchar *fetched;    /* a bit for each chunk: the piece that begins there came from disk
+                                 and is to be dropped; NULL: nothing is */
+};
+
+struct stream {
+    struct source source;
+    const struct engine *engine;
+    struct roster *roster;
+    const atomic_bool *cancel;
+    bool allow_nonfinite;
+    struct file_state *files;
+    atomic_uchar *bits;
+    char *scratch; /* MAP_FAILED until mapped */
+    size_t scratch_bytes, thread_bytes;
+    int64_t row_bytes; /* from one candidate to the next */
+    atomic_int_least64_t bytes_read, cold_reads;
+};
+
+/* Where a piece lies in the file of a candidate. */
+struct extent {
+    int64_t offset;
+    size_t bytes;
+};
+
+static struct extent extent_of(const struct stream *s, const struct piece *piece,
+                               uint32_t candidate)
+{
+    const struct roster_entry *entry = &s->roster->entries[candidate];
+    size_t size = model_element_bytes(&s->roster->model->tensors[piece->tensor]);
+
+    return (struct extent){ entry->data_begin + entry->placement->offset[piece->tensor] +
+                                piece->first * (int64_t)size,
+                            piece->count * size };
+}
+
+/* ---- ahead and behind ---- */
+
+static size_t bit_of(const struct stream *s, const struct piece *piece)
+{
+    const struct model_tensor *t = &s->roster->model->tensors[piece->tensor];
+
+    return (size_t)(t->first_chunk + piece->first / DOTS_CHUNK);
+}
+
+/* Whether the first byte can be had without waiting for the disk. */
+static bool is_cached(struct file_state *f, int fd, int64_t offset)
+{
+    char byte;
+    struct iovec one = { &byte, 1 };
+
+    if (atomic_load_explicit(&f->cannot_probe, memory_order_relaxed))
+        return false;
+    return preadv2(fd, &one, 1, (off_t)offset, RWF_NOWAIT) == 1;
+}
+
+static void read_ahead(int fd, struct extent x)
+{
+    for (size_t at = 0; at < x.bytes; at += ADVICE_BYTES) {
+        size_t left = x.bytes - at;
+        (void)posix_fadvise(fd, (off_t)(x.offset + (int64_t)at),
+                            (off_t)(left < ADVICE_BYTES ? left : ADVICE_BYTES),
+                            POSIX_FADV_WILLNEED); /* a wish; reading will say what is wrong */
+    }
+}
+
+static void advise(struct source *source, const struct piece *piece, const uint32_t *which,
+                   size_t count)
+{
+    struct stream *s = container_of(source, struct stream, source);
+    size_t bit = bit_of(s, piece);
+
+    for (size_t i = 0; i < count; i++) {
+        struct file_state *f = &s->files[which[i]];
+        int fd = s->roster->entries[which[i]].fd;
+        struct extent x = extent_of(s, piece, which[i]);
+        if (atomic_load_explicit(&f->cold, memory_order_relaxed) <= 0)
+            continue;
+        if (is_cached(f, fd, x.offset)) {
+            atomic_fetch_sub_explicit(&f->cold, 1, memory_order_relaxed);
+            continue;
+        }
+        atomic_store_explicit(&f->cold, COLD_PIECES, memory_order_relaxed);
+        read_ahead(fd, x);
+        if (f->fetched)
+            atomic_fetch_or_explicit(&f->fetched[bit / 8], (unsigned char)(1u << bit % 8),
+                                     memory_order_relaxed);
+    }
+}
+
+/* The page at the end belongs to the next piece as well, which then drops it. */
+static void drop_behind(const struct stream *s, const struct piece *piece, uint32_t candidate,
+                        struct extent x)
+{
+    const struct file_state *f = &s->files[candidate];
+    size_t bit = bit_of(s, piece);
+    int64_t page = sysconf(_SC_PAGESIZE);
+    int64_t begin = x.offset / page * page, end = (x.offset + (int64_t)x.bytes) / page * page;
+
+    if (!f->fetched)
+        return;
+    unsigned char mask = (unsigned char)(1u << bit % 8);
+    unsigned char was =
+        atomic_fetch_and_explicit(&f->fetched[bit / 8], (unsigned char)~mask, memory_order_relaxed);
+    if (was & mask && end > begin)
+        (void)posix_fadvise(s->roster->entries[candidate].fd, (off_t)begin, (off_t)(end - begin),
+                            POSIX_FADV_DONTNEED);
+}
+
+/* ---- reading ---- */
+
+/* What is there without waiting, 0 when that is nothing or cannot be said. */
+static size_t read_cached(struct stream *s, uint32_t candidate, char *to, struct extent x)
+{
+    struct file_state *f = &s->files[candidate];
+    struct iovec all = { to, x.bytes };
+
+    if (atomic_load_explicit(&f->cannot_probe, memory_order_relaxed))
+        return 0;
+    ssize_t n = preadv2(s->roster->entries[candidate].fd, &all, 1, (off_t)x.offset, RWF_NOWAIT);
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        atomic_store_explicit(&f->cannot_probe, true, memory_order_relaxed);
+    return n < 0 ? 0 : (size_t)n;
+}
+
+static int read_extent(struct stream *s, uint32_t candidate, char *to, struct extent x,
+                       struct sewa_error *err)
+{
+    const struct roster_entry *entry = &s->roster->entries[candidate];
+    size_t got = read_cached(s, candidate, to, x);
+
+    if (failpoint_errno("stream_read"))
+        return candidate_read_failed(entry->candidate, x.offset, err);
+    if (got < x.bytes) {
+        int64_t at = x.offset + (int64_t)got;
+        atomic_store_explicit(&s->files[candidate].cold, COLD_PIECES, memory_order_relaxed);
+        atomic_fetch_add_explicit(&s->cold_reads, 1, memory_order_relaxed);
+        ssize_t n = pread_full(entry->fd, to + got, x.bytes - got, at);
+        if (n < 0)
+            return candidate_read_failed(entry->candidate, at, err);
+        if ((size_t)n < x.bytes - got)
+            return candidate_cut_short(entry->candidate, at + n, err);
+    }
+    atomic_fetch_add_explicit(&s->bytes_read, (int64_t)x.bytes, memory_order_relaxed);
+    return 0;
+}
+
+/* ---- values that are not finite ---- */
+
+/* How many the whole tensor has: read once more, in the row where the first was found. */
+static int count_in_tensor(struct stream *s, uint32_t candidate, size_t tensor, char *row,
+                           int64_t *ret, struct sewa_error *err)
+{
+    const struct model_tensor *t = &s->roster->model->tensors[tensor];
+    struct piece piece = { .tensor = tensor };
+    size_t most = piece_elements(t, s->source.piece_bytes);
+
+    *ret = 0;
+    for (; piece.first < t->elements; piece.first += (int64_t)piece.count) {
+        int64_t left = t->elements - piece.first;
+        piece.count = left < (int64_t)most ? (size_t)left : most;
+        struct extent x = extent_of(s, &piece, candidate);
+        int rc = read_extent(s, candidate, row, x, err);
+        if (rc < 0)
+            return rc;
+        *ret += (int64_t)nonfinite_count(s->engine->kernels, t, row, x.bytes);
+    }
+    return 0;
+}
+
+/* A file that changed while it was read may hold anything: say that first. */
+static int refuse(struct stream *s, uint32_t candidate, size_t tensor, char *row,
+                  struct sewa_error *err)
+{
+    struct nonfinite found = { candidate, (uint32_t)tensor, 0 };
+    int rc = count_in_tensor(s, candidate, tensor, row, &found.count, err);
+
+    if (rc == 0)
+        rc = candidate_verify(s->roster->entries[candidate].candidate, err);
+    return rc < 0 ? rc : nonfinite_refuse(s->roster, &found, 0, err);
+}
+
+/* ---- the source ---- */
+
+static int fetch_one(struct stream *s, const struct piece *piece, uint32_t candidate, char *row,
+                     struct sewa_error *err)
+{
+    const struct model_tensor *t = &s->roster->model->tensors[piece->tensor];
+    struct extent x = extent_of(s, piece, candidate);
+    int rc = read_extent(s, candidate, row, x, err);
+
+    if (rc < 0)
+        return rc;
+    drop_behind(s, piece, candidate, x);
+    if (!s->allow_nonfinite && nonfinite_count(s->engine->kernels, t, row, x.bytes) > 0)
+        return refuse(s, candidate, piece->tensor, row, err);
+    return 0;
+}
+
+static int fetch(struct source *source, const struct piece *piece, const uint32_t *which,
+                 size_t count, unsigned thread, const void **x, struct sewa_error *err)
+{
+    struct stream *s = container_of(source, struct stream, source);
+    char *row = s->scratch + thread * s->thread_bytes;
+
+    if (s->cancel && atomic_load_explicit(s->cancel, memory_order_relaxed))
+        return sewa_fail(err, SEWA_E_CANCELLED, "cancelled");
+    for (size_t i = 0; i < count; i++, row += s->row_bytes) {
+        int rc = fetch_one(s, piece, which[i], row, err);
+        if (rc < 0)
+            return rc;
+        x[i] = row;
+    }
+    return 0;
+}
+
+static int prove(struct source *source, const uint32_t *which, size_t count,
+                 const atomic_bool *cancel, struct sewa_error *err)
+{
+    struct stream *s = container_of(source, struct stream, source);
+
+    return roster_verify(s->engine, s->roster, which, count, cancel, err);
+}
+
+/* ---- open ---- */
+
+/* The largest piece of any tensor. */
+static int64_t largest_piece(const struct model *m, size_t piece_bytes)
+{
+    int64_t largest = 0;
+
+    for (size_t i = 0; i < m->count; i++) {
+        const struct model_tensor *t = &m->tensors[i];
+        int64_t most = (int64_t)piece_elements(t, piece_bytes);
+        int64_t bytes = (t->elements < most ? t->elements : most) * (int64_t)model_element_bytes(t);
+        largest = bytes > largest ? bytes : largest;
+    }
+    return largest;
+}
+
+static int map_scratch(struct stream *s, int64_t budget, struct sewa_error *err)
+{
+    int64_t threads = pool_threads(s->engine->pool), count = (int64_t)s->roster->count;
+
+    s->source.piece_bytes = footprint_piece_bytes(count);
+    s->row_bytes = model_stagger(largest_piece(s->roster->model, s->source.piece_bytes));
+    int64_t bytes = s->row_bytes * count * threads; /* of chunks: far below 2^63 */
+    if (budget > 0 && bytes > budget)
+        return sewa_fail(err, SEWA_E_NO_MEMORY,
+                         "to read %zu checkpoints piece by piece takes %" PRId64
+                         " bytes of memory, the budget is %" PRId64 " bytes",
+                         s->roster->count, bytes, budget);
+    void *scratch =
+        failpoint_errno("stream_map")
+            ? MAP_FAILED
+            : mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (scratch == MAP_FAILED)
+        return sewa_fail_errno(err, SEWA_E_NO_MEMORY,
+                               "cannot get %" PRId64 " bytes of memory to read %zu checkpoints",
+                               bytes, s->roster->count);
+    (void)madvise(scratch, (size_t)bytes, MADV_HUGEPAGE); /* a wish */
+    s->scratch = scratch;
+    s->scratch_bytes = (size_t)bytes;
+    s->thread_bytes = (size_t)(s->row_bytes * count);
+    return 0;
+}
+
+static bool exceeds_page_cache(const struct stream *s, int64_t page_cache_bytes)
+{
+    int64_t machine = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+    int64_t limit = page_cache_bytes > 0 ? page_cache_bytes : machine / 4 * 3;
+    int64_t total = 0;
+
+    for (size_t i = 0; i < s->roster->count; i++)
+        if (__builtin_add_overflow(total, s->roster->entries[i].candidate->bytes, &total))
+            return true;
+    return total > limit;
+}
+
+static int make_files(struct stream *s, int64_t page_cache_bytes, struct sewa_error *err)
+{
+    size_t count = s->roster->count;
+    size_t bytes = (size_t)(s->roster->model->chunks / 8) + 1;
+    bool drops = exceeds_page_cache(s, page_cache_bytes);
+
+    s->files = calloc(count, sizeof *s->files);
+    s->bits = calloc(drops ? count : 1, bytes);
+    if (!s->files || !s->bits)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to read %zu checkpoints", count);
+    for (size_t i = 0; drops && i < count; i++) {
+        s->files[i].fetched = s->bits + i * bytes;
+        /* nothing may come ahead but what advise() asks for and drop_behind() knows of */
+        (void)posix_fadvise(s->roster->entries[i].fd, 0, 0, POSIX_FADV_RANDOM);
+    }
+    return 0;
+}
+
+int stream_open(const struct engine *e, const struct stream_options *o, struct stream **ret,
+                struct sewa_error *err)
+{
+    AUTOPTR(stream_close) struct stream *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to read %zu checkpoints", o->count);
+    s->engine = e;
+    s->cancel = o->cancel;
+    s->allow_nonfinite = o->allow_nonfinite;
+    s->scratch = MAP_FAILED;
+    int rc = roster_open(e, o->candidates, o->count, o->cancel, &s->roster, err);
+    if (rc == 0)
+        rc = map_scratch(s, o->memory_budget_bytes, err);
+    if (rc == 0)
+        rc = make_files(s, o->page_cache_bytes, err);
+    if (rc < 0)
+        return rc;
+    s->source.roster = s->roster;
+    s->source.fetch = fetch;
+    s->source.advise = advise;
+    s->source.prove = prove;
+    *ret = TAKE(s);
+    return 0;
+}
+
+void stream_close(struct stream *s)
+{
+    if (!s)
+        return;
+    if (s->scratch != MAP_FAILED)
+        munmap(s->scratch, s->scratch_bytes);
+    roster_close(s->roster);
+    free(s->files);
+    free(s->bits);
+    free(s);
+}
+
+struct source *stream_source(struct stream *s)
+{
+    return &s->source;
+}
+
+const struct model *stream_model(const struct stream *s)
+{
+    return s->roster->model;
+}
+
+int64_t stream_bytes_read(const struct stream *s)
+{
+    return atomic_load(&s->bytes_read);
+}
+
+int64_t stream_memory_bytes(const struct stream *s)
+{
+    return (int64_t)s->scratch_bytes;
+}
+
+int64_t stream_cold_reads(const struct stream *s)
+{
+    return atomic_load(&s->cold_reads);
+}
