@@ -15,6 +15,7 @@
 
 #include "metrics/metrics.h"
 #include "watch/candidate.h"
+#include "watch/members.h"
 #include "watch/target_body.h"
 
 enum { FORGET_AFTER_SCANS = 100, SIGHTS_KEPT = 4096 };
@@ -49,6 +50,7 @@ int listing_stat(int fd, const char *name, int flags, struct look *ret, unsigned
     ret->size = (int64_t)st.stx_size;
     ret->mtime_ns = look_time_ns(st.stx_mtime.tv_sec, st.stx_mtime.tv_nsec);
     ret->inode = st.stx_ino;
+    ret->is_directory = false; /* what is no file is looked at by members.c */
     *ret_mode = st.stx_mode;
     *ret_links = st.stx_nlink;
     return 0;
@@ -63,6 +65,12 @@ static bool is_ignored(const struct target *t, const char *name)
 static bool is_wanted(const struct target *t, const char *name)
 {
     return t->spec.kind == TARGET_RUN && (!t->rules->wants || t->rules->wants(&t->spec, name));
+}
+
+static bool is_wanted_directory(const struct target *t, const char *name)
+{
+    return t->spec.kind == TARGET_RUN && t->rules->wants_directory &&
+           t->rules->wants_directory(&t->spec, name);
 }
 
 /* ---- step one: see ---- */
@@ -112,7 +120,8 @@ static int see_file(struct listing *l, const char *name, const struct look *look
     if (f && (f->state == KNOWN_COMPLETE || f->state == KNOWN_WAITING))
         l->present += f->look.size == look->size;
     if (f && f->state == KNOWN_COMPLETE && !f->pending && links <= 1 &&
-        look_is_same(&f->look, look) && (f->look.inode == look->inode || f->look.inode == 0)) {
+        look_is_same(&f->look, look) &&
+        (f->look.inode == look->inode || (f->look.inode == 0 && !look->is_directory))) {
         f->look.inode = look->inode;
         f->seen = t->scan_number;
         f->missing = 0;
@@ -123,15 +132,29 @@ static int see_file(struct listing *l, const char *name, const struct look *look
 }
 
 /* One bad entry never stops the others: it counts as seen and its failure is reported. */
-static void see_failure(struct listing *l, const char *name)
+static void see_failure(struct listing *l, const char *name, const struct sewa_error *err)
 {
     struct known_file *f = known_find(&l->p->t->known, name);
-    struct sewa_error err = { 0 };
 
-    sewa_fail_errno(&err, SEWA_E_IO, "cannot look at '%s'", name);
-    pass_failed(l->p, &err);
+    pass_failed(l->p, err);
     if (f)
         f->seen = l->p->t->scan_number;
+}
+
+/* A directory that may be one checkpoint; without a member it is a directory like others. */
+static int see_checkpoint_directory(struct listing *l, const char *name)
+{
+    const struct target *t = l->p->t;
+    struct sewa_error err = { 0 };
+    struct look look;
+    int rc = members_look_at(t->rules, &t->spec, l->p->fd, name, &look, &err);
+
+    if (rc > 0)
+        return see_file(l, name, &look, 1);
+    if (rc == 0)
+        return see_directory(l, name);
+    see_failure(l, name, &err);
+    return 0;
 }
 
 /* A name with the type that readdir() gave (DT_UNKNOWN on some file systems). 0 or -1 (no memory).
@@ -147,15 +170,19 @@ static int see(struct listing *l, const char *name, unsigned char type)
         l->p->counts.ignored++;
         return 0;
     }
-    if (type == DT_DIR)
-        return see_directory(l, name);
-    if (listing_stat(l->p->fd, name, 0, &look, &mode, &links) < 0) {
-        if (errno != ENOENT)
-            see_failure(l, name);
-        return 0;
+    if (type == DT_UNKNOWN || type == DT_REG) {
+        struct sewa_error err = { 0 };
+        if (listing_stat(l->p->fd, name, 0, &look, &mode, &links) < 0) {
+            if (errno == ENOENT)
+                return 0;
+            sewa_fail_errno(&err, SEWA_E_IO, "cannot look at '%s'", name);
+            see_failure(l, name, &err);
+            return 0;
+        }
     }
-    if (S_ISDIR(mode))
-        return see_directory(l, name);
+    if (type == DT_DIR || S_ISDIR(mode))
+        return is_wanted_directory(t, name) ? see_checkpoint_directory(l, name)
+                                            : see_directory(l, name);
     if (S_ISREG(mode) && is_wanted(t, name))
         return see_file(l, name, &look, links);
     l->p->counts.ignored++;
@@ -339,7 +366,9 @@ void listing_look(struct pass *p, const char *name)
     if (candidate_is_ignored(name) || listing_stat(p->fd, name, 0, &look, &mode, &links) < 0)
         return; /* what has vanished is the business of scans: two of them must agree */
     struct known_file *f = known_find(&t->known, name);
-    if (S_ISDIR(mode))
+    if (S_ISDIR(mode) && is_wanted_directory(t, name))
+        t->is_hinted = true; /* its members are looked at by a scan */
+    else if (S_ISDIR(mode))
         observe_directory(p, f, name);
     else if (S_ISREG(mode) && is_wanted(t, name) && links > 1)
         t->is_hinted = true; /* whether it is a further link can be told from all names only */

@@ -73,7 +73,7 @@ static void changed(struct pass *p, struct known_file *f, const struct look *loo
  * there are file systems that make new numbers up all the time. */
 static void verify(struct pass *p, struct known_file *f, const struct look *look)
 {
-    if (f->look.inode == 0) {
+    if (f->look.inode == 0 && !look->is_directory) {
         f->look.inode = look->inode;
         return;
     }
@@ -114,7 +114,10 @@ void observe_file(struct pass *p, struct known_file *f, const char *name, const 
         else
             found(p, f, name, look);
         break;
-    case KNOWN_DIRECTORY: break; /* a file now; first the directory must be gone */
+    case KNOWN_DIRECTORY:
+        if (look->is_directory) /* it had no members before */
+            found(p, f, name, look);
+        break; /* a file now; first the directory must be gone */
     }
 }
 

@@ -14,6 +14,7 @@
 
 #include "metrics/metrics.h"
 #include "watch/candidate.h"
+#include "watch/members.h"
 #include "watch/target_body.h"
 
 /* One call does no more than this: commands and other directories of the mount get their turn. */
@@ -68,6 +69,8 @@ static void settle_from(struct target *t, struct pending *pd, const struct look 
         pd->first_look_ms = now.utc_ms;
         pd->retry_ms = 0;
         pd->due_ms = settle_due_ms(&pd->settle, t->spec.settle_ms);
+        if (look->is_directory) /* its last file may be there already */
+            pd->due_ms = now.monotonic_ms;
     }
     if (t->spec.marker)
         pd->due_ms = now.monotonic_ms;
@@ -198,16 +201,29 @@ static void accept(struct pass *p, struct known_file *f, const struct insight *i
     pending_end(f);
 }
 
-static void proven(struct pass *p, struct pending *pd, struct insight *in)
+static bool is_last_there(const struct insight *in)
 {
+    return in->inspection && in->inspection->last_file[0];
+}
+
+/* What the last file of a directory proves, it proves at once; a marker goes before both. */
+static void proven(struct pass *p, struct pending *pd, struct insight *in, bool settled)
+{
+    enum proof_rule rule = p->t->spec.marker   ? PROOF_MARKER
+                           : is_last_there(in) ? PROOF_LAST
+                                               : PROOF_SETTLED;
     struct report r = { .kind = REPORT_PROVEN,
                         .look = in->look,
-                        .proof = { .rule = p->t->spec.marker ? PROOF_MARKER : PROOF_SETTLED,
+                        .proof = { .rule = rule,
                                    .first_look_ms = pd->first_look_ms,
                                    .second_look_ms = in->before.utc_ms,
                                    .settle_ms = p->t->spec.settle_ms },
                         .inspection = in->inspection };
 
+    if (!settled) /* one look was enough */
+        r.proof.first_look_ms = in->before.utc_ms;
+    if (rule == PROOF_LAST)
+        memcpy(r.proof.last_file, in->inspection->last_file, sizeof r.proof.last_file);
     if (pass_tell(p, &r, pd->file->name, NULL) < 0) {
         try_again_later(p->t, pd);
         return;
@@ -268,11 +284,28 @@ static int pass_marker(struct pass *p, struct pending *pd, struct insight *in)
     return 0;
 }
 
+/* 1 and a look at an open file or directory; 0 when it can be no checkpoint; or a failure. */
+static int look_at_open(const struct pass *p, const char *name, int fd, struct look *ret,
+                        struct sewa_error *err)
+{
+    const struct target_rules *rules = p->t->rules;
+    unsigned mode, links;
+
+    if (listing_stat(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, ret, &mode, &links) < 0)
+        return sewa_fail_errno(err, SEWA_E_IO, "cannot look at '%s'", name);
+    if (S_ISREG(mode))
+        return 1;
+    if (!S_ISDIR(mode) || !rules->wants_directory || !rules->wants_directory(&p->t->spec, name))
+        return 0;
+    int rc = members_look(rules, &p->t->spec, fd, ret, err);
+    return rc < 0 ? sewa_context(err, rc, "'%s'", name) : rc;
+}
+
 /* Open the file and look at it: the descriptor, or -1 when there is nothing to see any more. */
 static int open_file(struct pass *p, struct pending *pd, struct insight *in)
 {
     struct sewa_error err = { 0 };
-    unsigned mode, links;
+    int rc = 0;
 
     in->before = target_now(p->t);
     AUTOCLOSE int fd =
@@ -282,16 +315,15 @@ static int open_file(struct pass *p, struct pending *pd, struct insight *in)
         return -1;
     }
     if (fd < 0)
-        sewa_fail_errno(&err, SEWA_E_IO, "cannot open '%s'", pd->file->name);
-    else if (listing_stat(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, &in->look, &mode, &links) <
-             0)
-        sewa_fail_errno(&err, SEWA_E_IO, "cannot look at '%s'", pd->file->name);
+        rc = sewa_fail_errno(&err, SEWA_E_IO, "cannot open '%s'", pd->file->name);
+    else
+        rc = look_at_open(p, pd->file->name, fd, &in->look, &err);
     in->after = target_now(p->t);
-    if (err.code) {
+    if (rc < 0) {
         not_proven(p, pd, &err);
         return -1;
     }
-    if (S_ISREG(mode))
+    if (rc > 0)
         return take_fd(&fd);
     pd->due_ms = INT64_MAX;
     return -1;
@@ -320,15 +352,19 @@ static int inspect(struct pass *p, struct pending *pd, int fd, struct insight *i
                    struct sewa_error *err)
 {
     struct target *t = p->t;
-    struct look again;
-    unsigned mode, links;
+    struct look again = { 0 };
+    struct sewa_error late = { 0 };
 
     metric_add(METRIC_FILES_INSPECTED, 1);
     int rc = t->rules->inspect(&t->spec, pd->file->name, fd, &in->look, &in->inspection, err);
-    if (listing_stat(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, &again, &mode, &links) < 0)
-        return sewa_fail_errno(err, SEWA_E_IO, "cannot look at '%s'", pd->file->name);
-    if (!look_is_same(&again, &in->look)) {
-        settle_from(t, pd, &again, target_now(t));
+    int there = look_at_open(p, pd->file->name, fd, &again, &late);
+    if (there < 0) {
+        *err = late;
+        return there;
+    }
+    if (there == 0 || !look_is_same(&again, &in->look)) {
+        if (there > 0)
+            settle_from(t, pd, &again, target_now(t));
         pd->due_ms = settle_due_ms(&pd->settle, t->spec.settle_ms);
         return 0;
     }
@@ -339,13 +375,16 @@ static void prove(struct pass *p, struct pending *pd, int fd, struct insight *in
 {
     struct sewa_error err = { 0 };
 
-    if (!is_settled(p, pd, in))
+    bool settled = is_settled(p, pd, in);
+    if (!settled && !in->look.is_directory)
         return;
     int rc = inspect(p, pd, fd, in, &err);
+    if (!settled && (rc < 0 || (rc > 0 && !is_last_there(in))))
+        return; /* too early to say anything: it may only be half written */
     if (rc < 0)
         not_proven(p, pd, &err);
     else if (rc > 0)
-        proven(p, pd, in);
+        proven(p, pd, in, settled);
 }
 
 /* A complete file with another inode, or one that was gone: is it the one that we know? */

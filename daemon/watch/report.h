@@ -34,11 +34,13 @@ struct inspection {
     void (*free)(struct inspection *);
     bool has_digest;
     uint8_t header_digest[32];
+    char last_file[64]; /* the file that its writer writes last, which is there; "" for none */
 };
 
 enum proof_rule {
     PROOF_SETTLED, /* two looks at least settle_ms apart saw the same, and the structure is whole */
     PROOF_MARKER,  /* its marker is there, and the structure is whole */
+    PROOF_LAST,    /* the file that such a directory gets last is there, and all parts are whole */
 };
 
 struct proof {
@@ -46,6 +48,7 @@ struct proof {
     int64_t first_look_ms; /* UTC */
     int64_t second_look_ms;
     int64_t settle_ms;
+    char last_file[64]; /* PROOF_LAST: its name */
 };
 
 struct scan_counts {
@@ -78,7 +81,8 @@ const char *report_kind_name(enum report_kind kind);
 
 /*
  * The proof as a JSON object: {"rule": "settled", "first_look": "2026-01-31T12:00:00.000Z",
- * "second_look": "...", "settle_seconds": 5}.
+ * "second_look": "...", "settle_seconds": 5}; rules are settled, marker and last_file, which adds
+ * "file".
  */
 void proof_text(const struct proof *p, struct buf *ret);
 

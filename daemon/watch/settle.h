@@ -4,8 +4,8 @@
  * Pure: the caller passes what stat() said and between which times it said so; nothing here touches
  * a disk or a clock. A file is settled when two looks at least settle_ms apart saw the same size
  * and time of modification, because trainers write in bursts. The time of modification is only
- * compared with itself: the clock of a file server may be hours away from ours. The inode is not
- * compared: some file systems make up a new one for every look.
+ * compared with itself: the clock of a file server may be hours away from ours. The inode of a file
+ * is not compared: some file systems make up a new one for every look.
  * Thread: any.
  */
 #ifndef WATCH_SETTLE_H
@@ -14,16 +14,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What one look saw. */
+/* What one look saw. Of a directory (watch/members.h): all of its members together. */
 struct look {
     int64_t size;
     int64_t mtime_ns; /* since 1970, by the clock of the file server */
-    uint64_t inode;
+    uint64_t inode;   /* 0: not known. Of a directory: made of names, sizes and times, never 0 */
+    bool is_directory;
 };
 
 static inline bool look_is_same(const struct look *a, const struct look *b)
 {
-    return a->size == b->size && a->mtime_ns == b->mtime_ns;
+    bool has_members = a->is_directory && b->is_directory && a->inode != 0 && b->inode != 0;
+
+    return a->size == b->size && a->mtime_ns == b->mtime_ns &&
+           (!has_members || a->inode == b->inode);
 }
 
 /*

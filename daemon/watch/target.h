@@ -20,7 +20,7 @@
 #include <stdatomic.h>
 
 enum target_kind {
-    TARGET_RUN,  /* files are candidates, directories are only told of */
+    TARGET_RUN,  /* files are candidates, and directories that the rules want; others are told of */
     TARGET_ROOT, /* directories are told of, files do not matter */
 };
 
@@ -64,9 +64,18 @@ struct target_rules {
      */
     bool (*wants)(const struct target_spec *spec, const char *name);
     /*
+     * Whether a directory of this name in a TARGET_RUN may be one checkpoint, and whether a file in
+     * such a directory is part of it; a directory without any such file is only told of. Both or
+     * none; NULL: no directory is a checkpoint.
+     */
+    bool (*wants_directory)(const struct target_spec *spec, const char *name);
+    bool (*is_member)(const struct target_spec *spec, const char *name);
+    /*
      * Whether the file is complete by its structure: 0, and *ret (or NULL) for the report; or
      * SEWA_E_INCOMPLETE, SEWA_E_CORRUPT, SEWA_E_UNSUPPORTED, SEWA_E_IO... with the reason. It is
-     * called again when the file changes, and now and then while it does not.
+     * called again when the file changes, and now and then while it does not. For a directory
+     * (look->is_directory) fd is the directory, and an inspection with a last_file lets it be
+     * complete without waiting.
      */
     int (*inspect)(const struct target_spec *spec, const char *name, int fd,
                    const struct look *look, struct inspection **ret, struct sewa_error *err);
