@@ -31,6 +31,15 @@ bool list_is_full(struct list_reply *l)
     return l->more;
 }
 
+/* What was decoded, as it may stand in an address again. */
+static void put_escaped(struct buf *b, const char *text)
+{
+    for (const char *p = text; *p; p++) {
+        bool plain = (unsigned char)*p < 0x7f && !strchr(" \"<>%&+#=;,/?", *p);
+        buf_printf(b, plain ? "%c" : "%%%02X", (unsigned char)*p);
+    }
+}
+
 /* The address of this list with another page token; everything else stays. */
 static char *next_link(struct request *rq, const char *token)
 {
@@ -38,17 +47,16 @@ static char *next_link(struct request *rq, const char *token)
     const char *separator = "?";
 
     buf_char(&b, '<');
-    for (int i = 0; i < rq->target.segment_count; i++)
-        buf_printf(&b, "/%s", rq->target.segments[i]);
+    for (int i = 0; i < rq->target.segment_count; i++) {
+        buf_char(&b, '/');
+        put_escaped(&b, rq->target.segments[i]);
+    }
     for (int i = 0; i < rq->target.query_count; i++) {
         const char *key = rq->target.query[i].key;
         if (strcmp(key, "page_token") == 0)
             continue;
         buf_printf(&b, "%s%s=", separator, key);
-        for (const char *p = rq->target.query[i].value; *p; p++)
-            buf_printf(&b,
-                       strchr(" \"<>%&+#=;,", *p) || (unsigned char)*p >= 0x7f ? "%%%02X" : "%c",
-                       (unsigned char)*p);
+        put_escaped(&b, rq->target.query[i].value);
         separator = "&";
     }
     buf_printf(&b, "%spage_token=%s>; rel=\"next\"", separator, token);
