@@ -54,7 +54,7 @@ static json_t *view_object_or_null(const char *text)
 {
     json_t *value = view_parsed(text);
 
-    if (json_object_size(value) > 0)
+    if (!value || json_object_size(value) > 0)
         return value;
     json_decref(value);
     return json_null();
