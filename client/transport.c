@@ -100,6 +100,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
     int rc = begin(call);
 
     n *= size;
+    call->heard_ms = sewa_clock_ms();
     if (rc == 0 && is_wanted(call) && call->sink)
         rc = call->sink->write(call->sink, data, n, call->err);
     else if (rc == 0)
@@ -152,6 +153,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
     const char *colon = memchr(data, ':', size * n);
 
     call->header_bytes += size * n;
+    call->heard_ms = sewa_clock_ms();
     if (call->header_bytes > HEADERS_MAX)
         return stop(call, sewa_fail(call->err, SEWA_E_PROTOCOL,
                                     "the header fields of the answer to %s %s have more than %d "
@@ -171,12 +173,25 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
     return size * n;
 }
 
+/* curl can limit silence too, but measures it as a mean over several seconds. */
+static int too_silent(const struct call *call)
+{
+    const struct sewa_client *c = call->client;
+
+    if (!call->streams || call->may_be_silent || sewa_clock_ms() - call->heard_ms <= c->timeout_ms)
+        return 0;
+    return sewa_fail(call->err, SEWA_E_TIMEOUT, "no answer from %s: not a byte for %" PRId64 " ms",
+                     c->shown, c->timeout_ms);
+}
+
 static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t d, curl_off_t e)
 {
     struct call *call = arg;
 
     (void)a, (void)b, (void)d, (void)e;
     int rc = interrupted(call->client, call->err);
+    if (rc == 0)
+        rc = too_silent(call);
     if (rc < 0)
         stop(call, rc);
     return rc < 0;
@@ -233,10 +248,6 @@ static void set_connection(struct sewa_client *c, struct call *call)
         curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     if (call->streams)
         curl_easy_setopt(h, CURLOPT_BUFFERSIZE, (long)STREAM_BUFFER);
-    if (call->streams && !call->may_be_silent) {
-        curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, (long)((timeout_ms + 999) / 1000));
-    }
 }
 
 static void set_callbacks(struct sewa_client *c, struct call *call)
@@ -339,6 +350,7 @@ int sewa_call(struct sewa_client *c, struct call *call, struct sewa_error *err)
     err = err ? err : &scratch;
     call->client = c;
     call->err = err;
+    call->heard_ms = sewa_clock_ms();
     int rc = interrupted(c, err);
     if (rc < 0)
         return rc;

@@ -48,7 +48,7 @@ struct call {
     const char *if_range;
     int64_t range_from;     /* 0: everything */
     int64_t wait_ms;        /* the service may keep us waiting for so long */
-    bool streams;           /* may take any time; silence is limited instead */
+    bool streams;           /* may take any time; its silence is limited instead */
     bool may_be_silent;     /* nor that: a log that is followed */
     struct sewa_sink *sink; /* where the body of a 2xx answer goes; NULL: into answer */
     int (*began)(struct call *self, struct sewa_error *err); /* a 2xx is about to be delivered */
@@ -67,6 +67,7 @@ struct call {
     struct sewa_client *client;
     struct sewa_error *err;
     size_t header_bytes;
+    int64_t heard_ms; /* when the last byte came, or when it began */
     bool has_begun;
     int rc; /* of a callback, which curl can only tell to stop */
 };
