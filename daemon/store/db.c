@@ -111,6 +111,9 @@ int db_open(const char *path, enum db_mode mode, struct db **ret, struct sewa_er
     int rc = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK)
         return fail(db, rc, "cannot open", err);
+    /* SQLite is content with reading what it may not write: every later write would fail */
+    if (sqlite3_db_readonly(db->handle, "main") == 1)
+        return sewa_fail(err, SEWA_E_IO, "database '%s' is not writable", path);
     int failed = configure(db, mode, err);
     if (failed < 0)
         return failed;
