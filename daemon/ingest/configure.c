@@ -17,6 +17,7 @@
 struct root_run {
     struct store_op op;
     struct ingest *in;
+    uint64_t root;
     struct run_row run;
     bool gone; /* the directory has vanished */
 };
@@ -48,6 +49,18 @@ static int apply_root_run(struct store_op *op, struct db *db, struct sewa_error 
     return rc == 0 ? 0 : run_set_watched(db, there.id, false, r->run.updated_ms, err);
 }
 
+/* A conflict stays one; what a full disk has prevented is seen again when the root is. */
+static void root_run_failed(const struct root_run *r)
+{
+    struct watched *root = ingest_find(r->in, r->root);
+
+    log_warn("ingest: directory '%s' is not watched: %s", r->run.path, r->op.err.text);
+    if (r->op.rc == SEWA_E_CONFLICT || !root)
+        return;
+    root->is_stale = true;
+    ingest_try_again(r->in);
+}
+
 static void root_run_done(struct store_op *op)
 {
     struct root_run *r = container_of(op, struct root_run, op);
@@ -55,7 +68,7 @@ static void root_run_done(struct store_op *op)
 
     in->pending--;
     if (op->rc < 0)
-        log_warn("ingest: directory '%s' is not watched: %s", r->run.path, op->err.text);
+        root_run_failed(r);
     else if (r->gone)
         ingest_forget_run(in, r->run.id);
     else
@@ -81,6 +94,7 @@ void ingest_on_directory(struct ingest *in, const struct watched *w, const struc
     c->op.run = apply_root_run;
     c->op.done = root_run_done;
     c->in = in;
+    c->root = w->id;
     c->gone = r->kind == REPORT_DIRECTORY_GONE;
     c->run = (struct run_row){ .origin = RUN_FROM_ROOT,
                                .watched = true,
@@ -224,6 +238,21 @@ static void drop_leavers(struct ingest *in, const struct configure *c)
     }
 }
 
+/* A full disk: nothing is watched before the runs are rows, so it is tried until they are. */
+static bool is_kept(struct configure *c)
+{
+    struct ingest *in = c->in;
+
+    log_error("ingest: the runs of the configuration were not written: %s; it is tried again",
+              c->op.err.text);
+    if (in->closing || in->latest != c)
+        return false;        /* a newer configuration is on its way */
+    in->configuring = false; /* whoever waits is not kept waiting for a disk */
+    in->latest_waits = true;
+    ingest_try_again(in);
+    return true;
+}
+
 static void configure_done(struct store_op *op)
 {
     struct configure *c = container_of(op, struct configure, op);
@@ -231,8 +260,8 @@ static void configure_done(struct store_op *op)
     struct sewa_error err;
 
     in->pending--;
-    if (op->rc < 0)
-        log_error("ingest: the runs of the configuration were not written: %s", op->err.text);
+    if (op->rc < 0 && is_kept(c))
+        return;
     if (op->rc == 0 && !in->closing) {
         in->configured = true;
         for (size_t i = 0; i < c->run_count; i++)
@@ -241,9 +270,29 @@ static void configure_done(struct store_op *op)
         if (run_list(store_reader(in->o.store), NULL, INT64_MAX, watch_api_run, in, &err) < 0)
             log_error("ingest: %s", err.text);
     }
-    in->configuring = false;
+    if (in->latest == c) {
+        in->latest = NULL;
+        in->configuring = false;
+    }
     configure_free(c);
     ingest_finish_close(in);
+}
+
+void ingest_write_latest(struct ingest *in)
+{
+    if (!in->latest_waits)
+        return;
+    in->latest_waits = false;
+    in->pending++;
+    store_submit(in->o.store, &in->latest->op);
+}
+
+void ingest_drop_latest(struct ingest *in)
+{
+    if (in->latest_waits)
+        configure_free(in->latest);
+    in->latest_waits = false;
+    in->latest = NULL;
 }
 
 static int fill_run(const struct ingest_source *s, struct run_row *r, struct sewa_error *err)
@@ -343,7 +392,9 @@ int ingest_configure(struct ingest *in, const struct ingest_source *sources, siz
     c->op.run = apply_configure;
     c->op.done = configure_done;
     in->configuring = true;
-    in->pending++;
-    store_submit(in->o.store, &TAKE(c)->op);
+    ingest_drop_latest(in);
+    in->latest = TAKE(c);
+    in->latest_waits = true;
+    ingest_write_latest(in);
     return 0;
 }

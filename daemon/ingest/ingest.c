@@ -14,7 +14,7 @@
 #include "ingest/name.h"
 #include "ingest/rows.h"
 
-enum { BATCH_MAX = 256 };
+enum { BATCH_MAX = 256, AGAIN_MS = 2000 };
 
 /* ---- watched directories ---- */
 
@@ -314,21 +314,61 @@ static void free_batch(struct batch *b)
 }
 
 /*
- * A batch that could not be written is not lost: the scan thread believes that it was told, so the
- * directory is watched anew, from what the index really knows.
+ * What could not be written is not lost: the scan thread believes that it was told, so the
+ * directory is watched anew, from what the index really knows. Not at once: a full disk stays full
+ * for a while.
  */
-static void start_over(struct ingest *in, const struct batch *b)
+static void start_over(struct ingest *in, struct watched *w)
 {
     struct sewa_error err;
 
-    for (size_t i = 0; i < b->count; i++) {
-        struct watched *w = ingest_find(in, b->changes[i].report.target);
-        if (!w || in->closing || !w->settled_down)
-            continue;
-        w->settled_down = false;
-        if (scan_remove(in->scan, w->id, &err) < 0 || start_watching(in, w, &err) < 0)
-            say_error(w, err.text);
+    w->is_stale = false;
+    w->settled_down = false;
+    if (scan_remove(in->scan, w->id, &err) < 0 || start_watching(in, w, &err) < 0)
+        say_error(w, err.text);
+}
+
+static void on_again(uv_timer_t *t)
+{
+    struct ingest *in = container_of(t, struct ingest, again);
+
+    ingest_write_latest(in);
+    list_for_each(node, &in->watched) {
+        struct watched *w = list_entry(node, struct watched, link);
+        if (w->is_stale && !w->is_refused)
+            start_over(in, w);
     }
+}
+
+void ingest_try_again(struct ingest *in)
+{
+    if (!in->closing && !uv_is_active((uv_handle_t *)&in->again))
+        uv_timer_start(&in->again, on_again, AGAIN_MS, 0);
+}
+
+static void on_again_closed(uv_handle_t *h)
+{
+    struct ingest *in = container_of((uv_timer_t *)h, struct ingest, again);
+
+    in->again_closed = true;
+    ingest_finish_close(in);
+}
+
+static void close_again(struct ingest *in)
+{
+    ingest_drop_latest(in);
+    uv_close((uv_handle_t *)&in->again, on_again_closed);
+}
+
+static void batch_failed(struct batch *b)
+{
+    log_error("ingest: %zu changes of checkpoints were not written: %s", b->count, b->op.err.text);
+    for (size_t i = 0; i < b->count; i++) {
+        struct watched *w = ingest_find(b->in, b->changes[i].report.target);
+        if (w)
+            w->is_stale = true;
+    }
+    ingest_try_again(b->in);
 }
 
 static void batch_done(struct store_op *op)
@@ -337,11 +377,8 @@ static void batch_done(struct store_op *op)
     struct ingest *in = b->in;
 
     in->pending--;
-    if (op->rc < 0) {
-        log_error("ingest: %zu changes of checkpoints were not written: %s", b->count,
-                  op->err.text);
-        start_over(in, b);
-    }
+    if (op->rc < 0)
+        batch_failed(b);
     for (size_t i = 0; op->rc == 0 && i < b->count; i++)
         if (b->changes[i].uid[0])
             tell_watchers(in, (int64_t)b->changes[i].report.target, b->changes[i].uid);
@@ -498,7 +535,7 @@ static void on_hint_closed(struct hint_listener *l)
 
 void ingest_finish_close(struct ingest *in)
 {
-    if (!in->closing || in->pending || !in->scan_stopped || !in->hint_closed)
+    if (!in->closing || in->pending || !in->scan_stopped || !in->hint_closed || !in->again_closed)
         return;
     void (*on_closed)(void *) = in->on_closed;
     void *arg = in->on_closed_arg;
@@ -533,10 +570,12 @@ int ingest_open(const struct ingest_options *o, struct ingest **ret, struct sewa
         free(in);
         return rc;
     }
+    uv_timer_init(o->loop, &in->again);
     rc = scan_start(&so, &in->scan, err);
     if (rc < 0) {
         in->closing = true;
         in->scan_stopped = true;
+        close_again(in);
         hint_close(in->hint);
         return rc;
     }
@@ -551,4 +590,5 @@ void ingest_close(struct ingest *in, void (*on_closed)(void *arg), void *arg)
     in->on_closed_arg = arg;
     scan_stop(in->scan);
     hint_close(in->hint);
+    close_again(in);
 }

@@ -33,6 +33,7 @@ struct watched {
     int64_t settle_ms;
     bool is_refused;   /* it is not scanned: the status says why */
     bool settled_down; /* it was scanned once, or has said why it cannot be */
+    bool is_stale;     /* something that was seen in it could not be written */
     struct ingest_status status;
 };
 
@@ -46,10 +47,13 @@ struct ingest {
     struct list watchers;
     char **allowed_roots; /* NULL-terminated: what runs that were made over HTTP may watch */
     bool closing;
-    bool configured;  /* the rows of the configuration have been written once */
-    bool configuring; /* they are being written */
-    unsigned pending; /* writes under way */
-    bool scan_stopped, hint_closed;
+    bool configured;          /* the rows of the configuration have been written once */
+    bool configuring;         /* they are being written */
+    struct configure *latest; /* configuration that is not written yet */
+    bool latest_waits;        /* for the clock: it could not be written */
+    uv_timer_t again;         /* runs when something could not be written */
+    unsigned pending;         /* writes under way */
+    bool scan_stopped, hint_closed, again_closed;
     void (*on_closed)(void *arg);
     void *on_closed_arg;
 };
@@ -62,6 +66,9 @@ struct watched *ingest_find(const struct ingest *in, uint64_t id);
 void ingest_watch(struct ingest *in, const struct watching *what);
 void ingest_unwatch(struct ingest *in, struct watched *w);
 
+/* Something could not be written, perhaps for want of room: try what waits and is stale again. */
+void ingest_try_again(struct ingest *in);
+
 /* One of the things that closing waits for has ended. */
 void ingest_finish_close(struct ingest *in);
 
@@ -69,6 +76,10 @@ void ingest_finish_close(struct ingest *in);
 
 /* A directory below a root has come or gone. */
 void ingest_on_directory(struct ingest *in, const struct watched *root, const struct report *r);
+
+/* The latest configuration, if it waits: write it, or forget it. */
+void ingest_write_latest(struct ingest *in);
+void ingest_drop_latest(struct ingest *in);
 
 void ingest_free_roots(struct ingest *in);
 

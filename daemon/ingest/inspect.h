@@ -13,7 +13,7 @@
 
 /* What was found in a complete file. */
 struct finding {
-    struct inspection base;   /* free() and the header digest */
+    struct inspection base; /* free() and the header digest */
     char *format;
     struct layout_row layout; /* id 0; tensors owned */
     char *metadata;           /* JSON text of "__metadata__" */
