@@ -122,6 +122,8 @@ static void speak(struct context *c, const char *text)
 {
     AUTO(sewa_text_clear) struct text line = { 0 };
 
+    if (c->err.is_terminal && interrupt_came())
+        sewa_text_put(&line, "\r\033[K"); /* over the ^C that the terminal shows */
     sewa_text_printf(&line, "%s: ", c->arguments->cli->program);
     visible_append(&line, text, strlen(text), VISIBLE_WORD);
     sewa_text_put(&line, "\n");
