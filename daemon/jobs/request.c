@@ -64,8 +64,6 @@ static void parse_source(struct json_reader *r, struct job_request *q)
     if (run && ids)
         json_reader_fail(r, SEWA_E_INVALID, "checkpoints",
                          "'run' and 'checkpoints' exclude each other");
-    else if (!run && !ids)
-        json_reader_fail(r, SEWA_E_INVALID, "run", "'run' or 'checkpoints' is missing");
     else if (run && !path_is_run_name(run))
         json_reader_fail(r, SEWA_E_INVALID, "run", "'%.80s' is no name of a run", run);
     else if (ids && json_array_size(ids) == 0)
@@ -160,9 +158,6 @@ static void parse_baselines(struct json_reader *r, struct job_request *q,
             add_baseline(r, q, baseline_words[i]);
     for (size_t i = 0; r->rc == 0 && i < json_array_size(names); i++)
         add_baseline(r, q, json_string_value(json_array_get(names, i)));
-    if (r->rc == 0 && q->baseline_count && !q->evaluator)
-        json_reader_fail(r, SEWA_E_INVALID, names ? "baselines" : "evaluator",
-                         "baselines are compared by an evaluator, and none is named");
 }
 
 static void parse_method(struct json_reader *r, struct job_request *q,
@@ -177,8 +172,6 @@ static void parse_method(struct json_reader *r, struct job_request *q,
     q->method = copy(r, name);
     q->select = copy_json(r, select);
     q->evaluator = copy(r, json_get_string(r, "evaluator", NULL));
-    if (r->rc == 0 && (*ret_info)->needs != METHOD_NEEDS_NOTHING && !q->evaluator)
-        json_reader_fail(r, SEWA_E_INVALID, "evaluator", "method '%s' needs an evaluator", name);
     const json_t *params = json_get_object(r, "params");
     q->params = params ? copy_json(r, params) : json_object();
 }
@@ -199,11 +192,30 @@ static void parse_rest(struct json_reader *r, struct job_request *q)
     q->labels = labels ? copy_json(r, labels) : json_object();
 }
 
+/* After the unknown fields: who has misspelt one shall not be told that it is missing. */
+static void check_missing(struct json_reader *r, const struct job_request *q)
+{
+    const struct method_info *info = method_find(q->method); /* NULL: a check */
+
+    if (!q->run && !q->checkpoints)
+        json_reader_fail(r, SEWA_E_INVALID, "run", "'run' or 'checkpoints' is missing");
+    else if (info && info->needs != METHOD_NEEDS_NOTHING && !q->evaluator)
+        json_reader_fail(r, SEWA_E_INVALID, "evaluator", "method '%s' needs an evaluator",
+                         q->method);
+    else if (q->baseline_count && !q->evaluator)
+        json_reader_fail(r, SEWA_E_INVALID, "baselines",
+                         "baselines are compared by an evaluator, and none is named");
+}
+
 static int finish(struct json_reader *r, struct job_request **q, struct job_request **ret,
                   struct sewa_error *err)
 {
     int rc = json_reader_end(r);
 
+    if (rc == 0) {
+        check_missing(r, *q);
+        rc = r->rc;
+    }
     if (rc < 0)
         return rc;
     if (!(*q)->exclude_steps || !(*q)->params || !(*q)->labels)

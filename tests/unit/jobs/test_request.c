@@ -148,6 +148,8 @@ static const struct row {
     { LAST ",\"labels\":{\"\":\"x\"}", SEWA_E_INVALID, "/labels", "0 bytes" },
     { LAST ",\"labels\":[]", SEWA_E_INVALID, "/labels", "must be an object" },
     { LAST ",\"methods\":\"last\"", SEWA_E_UNKNOWN_FIELD, "/methods", "unknown field 'methods'" },
+    { RUN ",\"evalutor\":\"e\"", SEWA_E_UNKNOWN_FIELD, "/evalutor", "'evalutor'" },
+    { "\"runn\":\"r\",\"method\":\"last\"", SEWA_E_UNKNOWN_FIELD, "/runn", "'runn'" },
     { LAST ",\"a/b~c\":1", SEWA_E_UNKNOWN_FIELD, "/a~1b~0c", "unknown field" },
     { LAST
       ",\"min_step\":null,\"window\":null,\"evaluator\":null,\"select\":null,\"params\":null,\"output\":null,\"labels\":null,\"seed\":null",
