@@ -61,7 +61,7 @@ int sewa_job_logs(struct sewa_client *c, const char *id, bool follow, struct sew
 {
     AUTO(sewa_text_clear) struct text path = { 0 };
     struct tail tail = { .sink.write = deliver, .to = sink };
-    bool has_answered = false, was_final = false;
+    bool was_final = false;
 
     sewa_path(&path, "jobs", id, "logs");
     sewa_text_query(&path, "follow", follow ? "true" : NULL);
@@ -69,13 +69,12 @@ int sewa_job_logs(struct sewa_client *c, const char *id, bool follow, struct sew
         int rc = read_log(c, &path, follow, &tail, err);
         if (!follow || (rc == 0 && was_final))
             return rc;
-        has_answered = has_answered || rc == 0 || tail.delivered > 0;
         if (rc == 0)
             rc = may_go_on(c, id, err);
         was_final = rc == 0; /* then one more look: a restart may have cut off the last lines */
         if (rc > 0)
             rc = sewa_nap(c, 100, err);
-        else if (rc < 0 && has_answered)
+        else if (rc < 0 && c->was_there)
             rc = sewa_endure(c, rc, err);
         if (rc < 0)
             return rc;

@@ -3,6 +3,7 @@
  */
 #include "transport.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -306,11 +307,23 @@ static int code_of(CURLcode code)
     }
 }
 
+/* Of a unix socket curl says "port 80". */
+static int no_socket(const struct sewa_client *c, struct sewa_error *err)
+{
+    long number = 0;
+
+    curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &number);
+    errno = number ? (int)number : ECONNREFUSED;
+    return sewa_fail_errno(err, SEWA_E_UNREACHABLE, "cannot reach %s", c->shown);
+}
+
 static int transfer_failed(const struct sewa_client *c, const struct call *call, CURLcode code,
                            const char *detail, struct sewa_error *err)
 {
     if (call->rc < 0)
         return call->rc; /* err is filled already */
+    if (code == CURLE_COULDNT_CONNECT && c->socket)
+        return no_socket(c, err);
     const char *why = *detail ? detail : curl_easy_strerror(code);
     switch (code_of(code)) {
     case SEWA_E_TIMEOUT:
@@ -363,6 +376,7 @@ int sewa_call(struct sewa_client *c, struct call *call, struct sewa_error *err)
     CURLcode code = curl_easy_perform(c->curl);
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &call->status);
     curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, NULL); /* it goes out of scope */
+    c->was_there = c->was_there || is_wanted(call);       /* even if it has not come to its end */
     if (code != CURLE_OK)
         return transfer_failed(c, call, code, detail, err);
     rc = begin(call); /* of a body without bytes */

@@ -32,6 +32,7 @@ struct sewa_client {
     char *bearer; /* "Authorization: Bearer ...", or NULL */
     char *user_agent;
     int64_t timeout_ms;
+    bool was_there;        /* the service has answered a question of ours */
     int64_t lost_since_ms; /* monotonic; 0: the last call reached the service */
     bool (*interrupted)(void *arg);
     void *arg;

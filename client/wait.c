@@ -90,18 +90,17 @@ int sewa_job_wait(struct sewa_client *c, const char *id, int64_t timeout_ms, str
                   struct sewa_error *err)
 {
     int64_t end_ms = sewa_clock_ms() + timeout_ms;
-    bool has_answered = false;
     struct sewa_job job = { 0 };
 
     *ret = job;
     for (;;) {
         int64_t left_ms = left_of(end_ms, timeout_ms);
-        int rc = ask(c, id, NULL, left_ms, &job, err);
-        if (rc < 0 && has_answered)
+        /* a service that was never there is not waited for, so the first question is a short one */
+        int rc = ask(c, id, NULL, c->was_there ? left_ms : 0, &job, err);
+        if (rc < 0 && c->was_there)
             rc = sewa_endure(c, rc, err);
         if (rc < 0)
             return rc;
-        has_answered = true;
         if (sewa_job_state_is_final(job.state)) {
             *ret = job;
             return 0;

@@ -43,7 +43,10 @@ class Refusals(CtlTest):
         with Fake(lambda request: b"") as fake:
             url = fake.url
         self.ctl(url)("status").expect(6, "cannot reach " + url)
-        self.ctl()("status", "--socket", self.scratch.join("none")).expect(6, "unix:")
+        path = self.scratch.join("none")
+        self.ctl()("status", "--socket", path).expect(6, "unix:%s: No such file or directory" % path)
+        self.scratch.write("none", "no socket")
+        self.ctl()("status", "--socket", path).expect(6, "unix:%s: Connection refused" % path)
 
     def test_too_late(self):
         self.ask(iter([60]), "version", "--request-timeout", "1").expect(6, "no answer from")
