@@ -101,6 +101,8 @@ static json_t *job_for_worker(const struct worker *w)
                                        : json_string(dtype_name((enum dtype)q->output_dtype)));
     rc |= json_put(spec, "threads", json_integer(o->worker_threads));
     rc |= json_put(spec, "memory_bytes", json_integer(o->worker_memory_bytes));
+    rc |= json_put(spec, "streams", json_boolean(job->plan->streams));
+    rc |= json_put(spec, "banks", json_integer(job->plan->banks));
     return rc < 0 ? NULL : TAKE(spec);
 }
 

@@ -26,6 +26,7 @@ void jobs_limits(const struct jobs *j, struct plan_limits *ret)
 {
     *ret = (struct plan_limits){ .artifact_directory = j->artifact_directory,
                                  .worker_memory_bytes = j->o.worker_memory_bytes,
+                                 .worker_threads = j->o.worker_threads,
                                  .evaluator = j->o.evaluator,
                                  .arg = j->o.arg };
 }

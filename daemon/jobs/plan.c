@@ -1,15 +1,14 @@
 /*
- * plan - resolve the candidates of a request and estimate what the job will need.
+ * plan - resolve the candidates of a request; needs.c says what the job will need.
  */
 #include "jobs/plan.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "base/fdio.h"
 #include "base/path.h"
 #include "formats/layout.h"
-#include "jobs/check.h"
+#include "jobs/needs.h"
 #include "methods/method.h"
 #include "store/checkpoints.h"
 #include "store/runs.h"
@@ -252,150 +251,6 @@ static int find_named(struct making *m, struct sewa_error *err)
     return 0;
 }
 
-/* ---- what it needs ---- */
-
-static int64_t output_bytes(const struct making *m)
-{
-    int64_t bytes = m->layout.data_bytes;
-
-    /* an upper bound when types are mixed: a float element becomes at most four bytes */
-    if (m->q->output_dtype == DTYPE_F32 && bytes < m->layout.float_elements * 4)
-        bytes = m->layout.float_elements * 4;
-    return bytes;
-}
-
-static int make_method(const struct making *m, const struct method_evaluator *evaluator,
-                       struct method **ret, struct sewa_error *err)
-{
-    const struct job_plan *p = m->plan;
-    AUTOFREE int64_t *steps = calloc(p->k, sizeof *steps);
-
-    if (!steps)
-        return no_memory(err);
-    for (size_t i = 0; i < p->k; i++)
-        steps[i] = p->candidates[i].step;
-    struct method_setup setup = { .k = p->k,
-                                  .steps = steps,
-                                  .select = p->select,
-                                  .seed = m->q->seed,
-                                  .params = m->q->params,
-                                  .evaluator = evaluator };
-    return method_new(m->q->method, &setup, ret, err);
-}
-
-/* How many candidates a worker reads: all, or what a method that needs no evaluation has chosen. */
-static int count_read(const struct making *m, int64_t *ret, struct sewa_error *err)
-{
-    AUTOPTR(method_free) struct method *method = NULL;
-    const struct method_point *points;
-    size_t count;
-
-    *ret = (int64_t)m->plan->k;
-    if (m->q->evaluator)
-        return 0;
-    int rc = make_method(m, NULL, &method, err);
-    if (rc == 0)
-        rc = method_ask(method, &points, &count, err);
-    if (rc == 0)
-        *ret = (int64_t)method_outcome(method)->count;
-    return rc < 0 ? rc : 0;
-}
-
-/* The arena holds what was read; each bank one average and one gradient in float32. */
-static int64_t peak_memory(const struct making *m, int64_t count)
-{
-    return count * m->layout.data_bytes + (m->q->evaluator ? 2 * 4 * m->layout.float_elements : 0);
-}
-
-static int estimate_evaluations(struct making *m, struct sewa_error *err)
-{
-    static const struct method_evaluator any = { .gradient = true };
-    struct job_plan *p = m->plan;
-    AUTOPTR(method_free) struct method *method = NULL;
-    struct method_progress progress;
-
-    if (!m->q->evaluator)
-        return 0;
-    if (strcmp(m->q->method, "check") == 0) {
-        p->evaluations = CHECK_EVALUATIONS;
-        return 0;
-    }
-    /* what depends on the evaluator's traits (a metric, say) is judged when they are known */
-    int rc = make_method(m, &any, &method, err);
-    if (rc == SEWA_E_NO_MEMORY)
-        return rc;
-    if (rc == 0) {
-        method_progress(method, &progress);
-        p->evaluations = progress.expected;
-    }
-    for (int i = 0; i < m->q->baseline_count; i++)
-        if (strcmp(m->q->baselines[i], "best") == 0 && strcmp(m->q->method, "best") != 0)
-            p->evaluations += (int64_t)p->k;
-    p->evaluations += 2 * (1 + m->q->baseline_count); /* both splits, for the verdict */
-    return 0;
-}
-
-static int warn(struct job_plan *p, const char *sentence, struct sewa_error *err)
-{
-    return json_array_append_new(p->warnings, json_string(sentence)) < 0 ? no_memory(err) : 0;
-}
-
-static int check_memory(const struct making *m, int64_t count, struct sewa_error *err)
-{
-    const struct job_plan *p = m->plan;
-
-    if (p->peak_memory_bytes <= m->limits->worker_memory_bytes)
-        return 0;
-    return sewa_fail_at(
-        err, SEWA_E_INVALID, m->q->checkpoints ? "/checkpoints" : "/window",
-        "%lld checkpoints need about %lld MiB in a worker that has %lld MiB: lower the "
-        "window or raise worker_memory_mib",
-        (long long)count, (long long)(p->peak_memory_bytes >> 20) + 1, /* up: more than it has */
-        (long long)(m->limits->worker_memory_bytes >> 20));
-}
-
-static int check_disk(struct making *m, struct sewa_error *err)
-{
-    struct job_plan *p = m->plan;
-    int rc = disk_free(m->limits->artifact_directory, &p->free_disk_bytes, err);
-
-    if (rc < 0)
-        return rc;
-    if (p->output_bytes > p->free_disk_bytes)
-        return sewa_fail(err, SEWA_E_NO_SPACE,
-                         "the average needs %lld bytes in '%s', %lld are free",
-                         (long long)p->output_bytes, m->limits->artifact_directory,
-                         (long long)p->free_disk_bytes);
-    return 0;
-}
-
-static int measure(struct making *m, struct sewa_error *err)
-{
-    struct job_plan *p = m->plan;
-    int64_t count;
-
-    if (m->layout.carried[0])
-        return sewa_fail_at(err, SEWA_E_UNSUPPORTED, m->q->run ? "/run" : "/checkpoints",
-                            "%s cannot be averaged by this version", m->layout.carried);
-    p->tensor_count = m->layout.tensor_count;
-    p->data_bytes = m->layout.data_bytes;
-    p->float_elements = m->layout.float_elements;
-    int rc = count_read(m, &count, err);
-    if (rc < 0)
-        return rc;
-    p->bytes_to_read = count * m->layout.data_bytes;
-    p->output_bytes = output_bytes(m);
-    p->peak_memory_bytes = peak_memory(m, count);
-    rc = check_memory(m, count, err);
-    if (rc == 0)
-        rc = check_disk(m, err);
-    if (rc == 0)
-        rc = estimate_evaluations(m, err);
-    if (rc == 0 && p->k == 1)
-        rc = warn(p, "there is one candidate only: every method gives that checkpoint", err);
-    return rc;
-}
-
 /* The names and ranges of a method's own parameters, which depend on k. */
 static int check_method(struct making *m, struct sewa_error *err)
 {
@@ -420,11 +275,26 @@ static int find_candidates(struct making *m, struct sewa_error *err)
     return 0;
 }
 
+/* The tensors that all candidates have. */
+static int decode_layout(const struct making *m, struct layout **ret, struct sewa_error *err)
+{
+    AUTO(layout_row_clear) struct layout_row row = { 0 };
+
+    if (m->layout.carried[0])
+        return sewa_fail_at(err, SEWA_E_UNSUPPORTED, m->q->run ? "/run" : "/checkpoints",
+                            "%s cannot be averaged by this version", m->layout.carried);
+    int rc = layout_by_id(m->db, m->first_layout_id, true, &row, err);
+    if (rc >= 0)
+        rc = layout_decode(row.tensors, row.tensors_bytes, ret, err);
+    return rc < 0 ? rc : 0;
+}
+
 int job_plan_make(struct db *db, const struct job_request *q, const struct plan_limits *limits,
                   struct job_plan **ret, struct sewa_error *err)
 {
     AUTOPTR(job_plan_free) struct job_plan *p = calloc(1, sizeof *p);
     struct making m = { .db = db, .q = q, .limits = limits, .plan = p };
+    AUTOPTR(layout_free) struct layout *layout = NULL;
 
     if (!p || !(p->warnings = json_array()) ||
         !(p->candidates = calloc(JOB_CANDIDATES_MAX, sizeof *p->candidates)))
@@ -436,7 +306,9 @@ int job_plan_make(struct db *db, const struct job_request *q, const struct plan_
     if (rc == 0)
         rc = check_method(&m, err);
     if (rc == 0)
-        rc = measure(&m, err);
+        rc = decode_layout(&m, &layout, err);
+    if (rc == 0)
+        rc = plan_measure(p, q, limits, layout, err);
     layout_row_clear(&m.layout);
     if (rc < 0)
         return rc;

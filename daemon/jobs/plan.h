@@ -39,6 +39,8 @@ struct job_plan {
     int64_t float_elements; /* of one checkpoint */
     int64_t bytes_to_read;
     int64_t peak_memory_bytes; /* estimate for one worker, evaluator not counted */
+    bool streams;              /* candidates are read again for every pass, not held in memory */
+    unsigned banks;            /* averages that a worker holds at a time; 0: nothing is evaluated */
     int64_t output_bytes;
     int64_t free_disk_bytes;
     int64_t evaluations; /* estimate; 0 when nothing is evaluated */
@@ -54,6 +56,7 @@ AUTOPTR_DEFINE(job_plan_free, struct job_plan);
 struct plan_limits {
     const char *artifact_directory;
     int64_t worker_memory_bytes; /* for the candidates and the banks of one worker */
+    unsigned worker_threads;     /* numeric threads of one worker */
     /* How to run this evaluator (an object for proto/worker.md, a new reference), or NULL. */
     json_t *(*evaluator)(const char *name, void *arg);
     void *arg;

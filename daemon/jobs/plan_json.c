@@ -60,6 +60,8 @@ static int put_numbers(json_t *o, const struct job_plan *p)
     rc |= json_put(o, "parameters", json_integer(p->float_elements));
     rc |= json_put(o, "bytes_to_read", json_integer(p->bytes_to_read));
     rc |= json_put(o, "peak_memory_bytes", json_integer(p->peak_memory_bytes));
+    rc |= json_put(o, "streams", json_boolean(p->streams));
+    rc |= json_put(o, "averages_at_a_time", json_integer(p->banks));
     rc |= json_put(o, "output_bytes", json_integer(p->output_bytes));
     rc |= json_put(o, "free_disk_bytes", json_integer(p->free_disk_bytes));
     rc |= json_put(o, "evaluations", json_integer(p->evaluations));
@@ -154,6 +156,8 @@ static void parse_numbers(struct json_reader *r, struct job_plan *p)
     p->float_elements = json_need_int(r, "parameters", 0, INT64_MAX);
     p->bytes_to_read = json_need_int(r, "bytes_to_read", 0, INT64_MAX);
     p->peak_memory_bytes = json_need_int(r, "peak_memory_bytes", 0, INT64_MAX);
+    p->streams = json_get_bool(r, "streams", false);
+    p->banks = (unsigned)json_need_int(r, "averages_at_a_time", 0, UINT16_MAX);
     p->output_bytes = json_need_int(r, "output_bytes", 0, INT64_MAX);
     p->free_disk_bytes = json_need_int(r, "free_disk_bytes", 0, INT64_MAX);
     p->evaluations = json_need_int(r, "evaluations", 0, INT64_MAX);

@@ -13,10 +13,10 @@
 #include "engine/materialize.h"
 #include "sewa/protocol.h"
 
-/* What is averaged: all candidates in memory, or the ingredients alone, read for this. */
+/* What is averaged: all candidates, or the ingredients alone, opened for this. */
 struct ingredients {
     struct source *source;
-    struct resident *own; /* when they had to be read */
+    struct weights *own; /* when nothing was prepared */
     double *alpha;
     struct candidate *candidates;
     size_t count;
@@ -24,7 +24,7 @@ struct ingredients {
 
 static void ingredients_clear(struct ingredients *in)
 {
-    resident_close(in->own);
+    weights_close(in->own);
     free(in->alpha);
     free(in->candidates);
 }
@@ -43,16 +43,16 @@ static int read_ingredients(struct workshop *w, struct ingredients *in, struct s
             in->alpha[n++] = in->alpha[i];
         }
     in->count = n;
-    struct resident_options o = { .candidates = in->candidates,
-                                  .count = n,
-                                  .memory_budget_bytes = w->spec->memory_bytes,
-                                  .allow_nonfinite = w->spec->allow_nonfinite,
-                                  .cancel = w->cancel };
-    int rc = resident_open(&w->engine, &o, &in->own, err);
+    struct weights_options o = { .candidates = in->candidates,
+                                 .count = n,
+                                 .streams = true, /* read once: nothing is gained by keeping them */
+                                 .memory_bytes = w->spec->memory_bytes,
+                                 .allow_nonfinite = w->spec->allow_nonfinite,
+                                 .cancel = w->cancel };
+    int rc = weights_open(&w->engine, &o, &in->own, err);
     if (rc < 0)
         return rc;
-    w->bytes_read += resident_bytes_read(in->own);
-    in->source = resident_source(in->own);
+    in->source = weights_source(in->own);
     return 0;
 }
 
@@ -65,9 +65,9 @@ static int gather(struct workshop *w, const json_t *task, struct ingredients *in
     int rc = workshop_alpha(w, json_object_get(task, "alpha"), in->alpha, err);
     if (rc < 0)
         return rc;
-    if (!w->resident)
+    if (!w->weights)
         return read_ingredients(w, in, err);
-    in->source = resident_source(w->resident);
+    in->source = weights_source(w->weights);
     return 0;
 }
 
@@ -138,6 +138,8 @@ static int write_average(struct workshop *w, const json_t *task, const char *dir
         .cancel = w->cancel,
     };
     rc = materialize(&w->engine, in.source, &o, &m, err);
+    if (in.own)
+        w->bytes_read += weights_take_bytes_read(in.own);
     return rc < 0 ? rc : answer(w, &in, &m, ret, err);
 }
 

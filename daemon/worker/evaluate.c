@@ -103,7 +103,7 @@ static int read_task(struct evaluation *e, const json_t *task, struct sewa_error
 static int mix_group(struct evaluation *e, size_t first, size_t n, struct sewa_error *err)
 {
     struct workshop *w = e->w;
-    void *banks[WORKSHOP_BANKS_MAX];
+    void *banks[SPEC_BANKS_MAX];
     struct mix_request r = { .count = n,
                              .alpha = e->alpha + first * e->k,
                              .banks = banks,
@@ -113,8 +113,8 @@ static int mix_group(struct evaluation *e, size_t first, size_t n, struct sewa_e
 
     for (size_t i = 0; i < n; i++)
         banks[i] = evaluator_bank(w->evaluator, (unsigned)i);
-    return e->exact ? mix_exact(&w->engine, resident_source(w->resident), &r, &exact, err)
-                    : mix(&w->engine, resident_source(w->resident), &r, err);
+    return e->exact ? mix_exact(&w->engine, weights_source(w->weights), &r, &exact, err)
+                    : mix(&w->engine, weights_source(w->weights), &r, err);
 }
 
 /* ---- losses ---- */
@@ -232,8 +232,8 @@ static size_t with_gradient(const struct evaluation *e, size_t first, size_t n, 
 static int dots_group(struct evaluation *e, size_t first, size_t n, struct sewa_error *err)
 {
     struct workshop *w = e->w;
-    size_t which[WORKSHOP_BANKS_MAX];
-    const void *gradients[WORKSHOP_BANKS_MAX];
+    size_t which[SPEC_BANKS_MAX];
+    const void *gradients[SPEC_BANKS_MAX];
     size_t count = with_gradient(e, first, n, which);
 
     if (count == 0)
@@ -252,7 +252,7 @@ static int dots_group(struct evaluation *e, size_t first, size_t n, struct sewa_
                               .gradients = gradients,
                               .differentiated = evaluator_traits(w->evaluator)->is_parameter,
                               .cancel = w->cancel };
-    int rc = dots(&w->engine, resident_source(w->resident), &r, c, err);
+    int rc = dots(&w->engine, weights_source(w->weights), &r, c, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct point *p = &e->points[which[i]];
         p->c = malloc(e->k * sizeof *p->c);
@@ -291,7 +291,7 @@ static json_t *answer(const struct evaluation *e)
 
 static int do_groups(struct evaluation *e, struct sewa_error *err)
 {
-    size_t step = e->w->banks;
+    size_t step = e->w->spec->banks;
 
     for (size_t first = 0; first < e->count; first += step) {
         size_t n = e->count - first < step ? e->count - first : step;
@@ -310,7 +310,7 @@ int workshop_evaluate(struct workshop *w, const json_t *task, json_t **ret, stru
 {
     AUTO(evaluation_clear) struct evaluation e = { .w = w, .k = w->spec->k };
 
-    if (!w->resident)
+    if (!w->weights)
         return sewa_fail(err, SEWA_E_PROTOCOL,
                          "the worker was told to evaluate before it prepared");
     int rc = read_task(&e, task, err);

@@ -132,6 +132,9 @@ static void read_choices(struct spec *s, struct json_reader *r)
     s->allow_nonfinite = json_get_bool(r, "allow_nonfinite", false);
     s->threads = (unsigned)json_get_int(r, "threads", 0, 1024, 0);
     s->memory_bytes = json_get_int(r, "memory_bytes", 0, INT64_MAX, 0);
+    s->streams = json_get_bool(r, "streams", false);
+    s->banks = (unsigned)json_get_int(r, "banks", 0, SPEC_BANKS_MAX, 1);
+    s->banks = s->banks ? s->banks : 1;
     s->heartbeat_ms = json_get_int(r, "heartbeat_seconds", 1, 3600, 5) * 1000;
 }
 

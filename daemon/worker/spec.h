@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { SPEC_BANKS_MAX = 64 };
+
 struct spec_evaluator {
     char *name;
     char **argv;        /* NULL-terminated */
@@ -37,6 +39,8 @@ struct spec {
     bool allow_nonfinite;
     unsigned threads;
     int64_t memory_bytes;
+    bool streams;   /* candidates are streamed, not held in memory */
+    unsigned banks; /* averages at a time, for the evaluator */
 };
 
 /* SEWA_E_PROTOCOL when something is missing or not what it should be. */

@@ -39,14 +39,14 @@ void workshop_close(struct workshop *w)
         return;
     evaluator_stop(w->evaluator);
     free(w->tensors);
-    resident_close(w->resident);
+    weights_close(w->weights);
     engine_clear(&w->engine);
     free(w);
 }
 
 bool workshop_is_prepared(const struct workshop *w)
 {
-    return w->resident != NULL && w->evaluator != NULL;
+    return w->weights != NULL && w->evaluator != NULL;
 }
 
 int workshop_alpha(const struct workshop *w, const json_t *list, double *alpha,
@@ -69,33 +69,19 @@ int workshop_alpha(const struct workshop *w, const json_t *list, double *alpha,
 
 static int read_candidates(struct workshop *w, struct sewa_error *err)
 {
-    struct resident_options o = { .candidates = w->spec->candidates,
-                                  .count = w->spec->k,
-                                  .memory_budget_bytes = w->spec->memory_bytes,
-                                  .allow_nonfinite = w->spec->allow_nonfinite,
-                                  .cancel = w->cancel };
+    struct weights_options o = { .candidates = w->spec->candidates,
+                                 .count = w->spec->k,
+                                 .streams = w->spec->streams,
+                                 .memory_bytes = w->spec->memory_bytes,
+                                 .allow_nonfinite = w->spec->allow_nonfinite,
+                                 .cancel = w->cancel };
 
-    if (w->resident)
-        return 0;
-    int rc = resident_open(&w->engine, &o, &w->resident, err);
-    if (rc == 0)
-        w->bytes_read += resident_bytes_read(w->resident);
-    return rc;
-}
-
-/* As many averages at a time as the memory allows; one is enough. */
-static unsigned choose_banks(const struct workshop *w, const struct model *m)
-{
-    int64_t each = m->bank_bytes + m->gradient_bank_bytes;
-    int64_t left = w->spec->memory_bytes - resident_memory_bytes(w->resident);
-    int64_t n = w->spec->memory_bytes == 0 ? WORKSHOP_BANKS_MAX : left / (each ? each : 1);
-
-    return (unsigned)(n < 1 ? 1 : n > WORKSHOP_BANKS_MAX ? WORKSHOP_BANKS_MAX : n);
+    return w->weights ? 0 : weights_open(&w->engine, &o, &w->weights, err);
 }
 
 static int describe_tensors(struct workshop *w, struct sewa_error *err)
 {
-    const struct model *m = resident_model(w->resident);
+    const struct model *m = weights_model(w->weights);
 
     if (w->tensors)
         return 0;
@@ -112,14 +98,13 @@ static int describe_tensors(struct workshop *w, struct sewa_error *err)
                                        .offset = t->bank_offset,
                                        .gradient_offset = t->is_float ? t->gradient_offset : 0 };
     }
-    w->banks = choose_banks(w, m);
     return 0;
 }
 
 int workshop_need_evaluator(struct workshop *w, struct sewa_error *err)
 {
     const struct spec_evaluator *e = &w->spec->evaluator;
-    const struct model *m = resident_model(w->resident);
+    const struct model *m = weights_model(w->weights);
 
     if (w->evaluator && evaluator_is_usable(w->evaluator))
         return 0;
@@ -134,7 +119,7 @@ int workshop_need_evaluator(struct workshop *w, struct sewa_error *err)
                                    .timeout_ms = e->timeout_ms,
                                    .memory_mib = e->memory_mib,
                                    .threads = w->spec->threads ? w->spec->threads : 1,
-                                   .banks = w->banks,
+                                   .banks = w->spec->banks,
                                    .bank_bytes = m->bank_bytes,
                                    .gradient_bank_bytes = m->gradient_bank_bytes,
                                    .tensors = w->tensors,
@@ -173,7 +158,7 @@ static json_t *buffers_json(const struct workshop *w, const struct evaluator_tra
                             int64_t *ret_parameters, int64_t *ret_buffers)
 {
     enum { SHOWN_MAX = 20 };
-    const struct model *m = resident_model(w->resident);
+    const struct model *m = weights_model(w->weights);
     AUTOJSON json_t *names = json_array();
 
     *ret_parameters = *ret_buffers = 0;
@@ -201,7 +186,7 @@ static json_t *traits_json(const struct workshop *w)
                      "recalibrates", t->recalibrates, "splits", splits_json(t), "metrics",
                      metrics_json(t), "parameters", (json_int_t)parameters, "buffers",
                      (json_int_t)buffers, "buffer_names", t->gradient ? names : json_null(),
-                     "banks", (int)w->banks);
+                     "banks", (int)w->spec->banks);
 }
 
 static int prepare(struct workshop *w, json_t **ret, struct sewa_error *err)
@@ -236,6 +221,8 @@ int workshop_do(struct workshop *w, const json_t *task, json_t **ret, struct sew
         rc = sewa_fail(err, SEWA_E_PROTOCOL, "there is no task of kind '%s'", kind ? kind : "");
     if (rc < 0)
         return rc;
+    if (w->weights)
+        w->bytes_read += weights_take_bytes_read(w->weights);
     if (json_put(*ret, "bytes_read", json_integer(w->bytes_read)) < 0) {
         json_decref(*ret);
         *ret = NULL;

@@ -6,22 +6,19 @@
 #define WORKER_WORKSHOP_BODY_H
 
 #include "engine/engine.h"
-#include "engine/resident.h"
 #include "host/evaluator.h"
+#include "worker/weights.h"
 #include "worker/workshop.h"
-
-enum { WORKSHOP_BANKS_MAX = 8 };
 
 struct workshop {
     const struct spec *spec;
     struct pulse *pulse;
     const atomic_bool *cancel;
     struct engine engine;
-    struct resident *resident;        /* all candidates, once prepared */
+    struct weights *weights;          /* all candidates, once prepared */
     struct evaluator_tensor *tensors; /* of its model, for the evaluator */
     struct evaluator_listener listener;
     struct evaluator *evaluator;
-    unsigned banks;
     int64_t bytes_read; /* not yet reported */
 };
 

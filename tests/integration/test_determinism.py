@@ -70,19 +70,32 @@ class SameBytes(ServiceTest):
                 self.assert_same(outcome(two, dict(job, workers=2)), outcome(one, job), method)
 
     def test_memory_for_one_average_at_a_time(self):
-        """With little memory the points of an iteration are evaluated in smaller groups."""
+        """With little memory points are evaluated in smaller groups; with less, files are streamed."""
         toy = self.scratch.join("toy")
-        toy_run(toy, size=60000)  # six of them and one average nearly fill two MiB
+        toy_run(toy, size=300000)
         options = {"run": {"toy": {"path": toy}},
                    "evaluator": {"toy": toy_evaluator({"gradient": False})}}
         job = {"run": "toy", "evaluator": "toy", "select": 2,
-               "params": {"iterations": 2, "polish": 4}}
-        outcomes = []
-        for memory in (64, 2):
-            sewad = self.service(dict(options, worker_memory_mib=memory))
+               "baselines": [], "params": {"iterations": 1, "polish": 2}}
+
+        def run(memory_mib):
+            sewad = self.service(dict(options, worker_memory_mib=memory_mib, worker_threads=1))
             sewad.wait_complete("toy", 6)
-            outcomes.append(outcome(sewad, job))
-        self.assert_same(outcomes[1], outcomes[0], "little memory")
+            plan = sewad.request("POST", "/api/v1/jobs", job, dry_run="true").json()["plan"]
+            return plan, outcome(sewad, job)
+
+        mib, average = 1 << 20, 2 * 4 * 300003  # with its gradient
+        plan, ample = run(64)
+        self.assertEqual((plan["averages_at_a_time"], plan["streams"]), (8, False))
+        candidates = plan["peak_memory_bytes"] - 8 * average
+        plan, one = run((candidates + average + average // 2) // mib + 1)
+        self.assertEqual((plan["averages_at_a_time"], plan["streams"]), (1, False))
+        self.assert_same(one, ample, "little memory")
+        plan, streamed = run((candidates + average) // mib - 1)
+        self.assertTrue(plan["streams"])
+        self.assertIn("reads them again", streamed["result"].pop("notes")[0])
+        ample["result"].pop("notes")
+        self.assert_same(streamed, ample, "streamed")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ void index_open(struct index *ix)
     assert_ok(migrate(ix->db, path, sql_migrations, &err), err);
     ix->limits = (struct plan_limits){ .artifact_directory = ix->dir,
                                        .worker_memory_bytes = 1 << 30,
+                                       .worker_threads = 1,
                                        .evaluator = index_evaluator };
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "engine/footprint.h"
 #include "support/alloc.h"
 
 #define MODEL "w:F32:100x10 b:F32:10 n:I64:" /* 4048 bytes, 1010 floats */
@@ -218,7 +219,12 @@ static void test_numbers(void **state)
     assert_int_equal(p->data_bytes, 4048);
     assert_int_equal(p->float_elements, 1010);
     assert_int_equal(p->bytes_to_read, 20 * 4048);
-    assert_int_equal(p->peak_memory_bytes, 20 * 4048 + 2 * 4 * 1010);
+    struct footprint whole = { 20, 3, 4048, 1 };
+    assert_false(p->streams);
+    assert_int_equal(p->banks, 8);
+    int64_t held = footprint_resident(&whole) + footprint_materialize();
+    int64_t banks = p->peak_memory_bytes - held; /* an average and a gradient in float32, aligned */
+    assert_in_range(banks, 8 * (4048 + 4040), 8 * (4048 + 4040 + 2 * 8192));
     assert_int_equal(p->output_bytes, 4048);
     assert_true(p->free_disk_bytes > 0);
     assert_true(p->evaluations > 300);
@@ -229,7 +235,10 @@ static void test_numbers(void **state)
     /* a method that evaluates nothing reads what it averages, not what it chose from */
     assert_ok(make(f, LAST "}", &p, &err), err);
     assert_int_equal(p->bytes_to_read, 4048);
-    assert_int_equal(p->peak_memory_bytes, 4048);
+    struct footprint one = { 1, 3, 4048, 1 };
+    assert_true(p->streams);
+    assert_int_equal(p->banks, 0);
+    assert_int_equal(p->peak_memory_bytes, footprint_stream(&one) + footprint_materialize());
     assert_int_equal(p->evaluations, 0);
     job_plan_free(TAKE(p));
     assert_ok(make(f, "{\"run\":\"digits\",\"method\":\"lawa\",\"select\":7}", &p, &err), err);
@@ -270,13 +279,65 @@ static void test_limits(void **state)
 
     for (int64_t step = 1; step <= 20; step++)
         add(f, step, NULL);
-    f->ix.limits.worker_memory_bytes = 20 * 4048 - 1;
+    struct footprint all = { 20, 3, 4048, 1 };
+    int64_t least = footprint_stream(&all) + footprint_materialize();
+    f->ix.limits.worker_memory_bytes = least - 1;
     refuse(f, "{\"run\":\"digits\",\"method\":\"uniform\"}", SEWA_E_INVALID, "/window",
-           "20 checkpoints need about");
-    f->ix.limits.worker_memory_bytes = 20 * 4048;
+           "20 checkpoints of 0 MiB need at least");
+    f->ix.limits.worker_memory_bytes = least;
     assert_steps(f, "{\"run\":\"digits\",\"method\":\"uniform\",\"min_step\":20}", "20");
     f->ix.limits.artifact_directory = "/nowhere/at/all";
     refuse(f, LAST "}", SEWA_E_IO, "", "/nowhere/at/all");
+}
+
+static struct job_plan *plan_with(struct fixture *f, const char *body, int64_t memory_bytes)
+{
+    struct job_plan *p = NULL;
+    struct sewa_error err = { 0 };
+
+    f->ix.limits.worker_memory_bytes = memory_bytes;
+    assert_ok(make(f, body, &p, &err), err);
+    assert_true(p->peak_memory_bytes <= memory_bytes);
+    return p;
+}
+
+/* Candidates stay in memory as long as they fit beside one average and its gradient. */
+static void test_streams(void **state)
+{
+    static const char sewa[] = "{\"run\":\"digits\",\"evaluator\":\"digits\",\"select\":5}";
+    static const char losses[] = "{\"run\":\"digits\",\"evaluator\":\"digits\",\"select\":5,"
+                                 "\"params\":{\"estimator\":\"score_function\"}}";
+    struct fixture *f = *state;
+    int64_t layout = index_layout(f->ix.db, "w:BF16:20000000");
+    struct footprint shape = { 20, 1, 40000000, 1 };
+
+    for (int64_t step = 1; step <= 20; step++)
+        index_checkpoint(f->ix.db, f->run, layout, step, CHECKPOINT_COMPLETE, NULL);
+    AUTOPTR(job_plan_free) struct job_plan *ample = plan_with(f, sewa, INT64_MAX / 4);
+    int64_t base = footprint_resident(&shape) + footprint_materialize();
+    int64_t bank = (ample->peak_memory_bytes - base) / 8;
+    assert_in_range(bank, 160000000, 160020000); /* BF16 arrives as F32 */
+
+    AUTOPTR(job_plan_free) struct job_plan *one = plan_with(f, sewa, base + bank);
+    assert_false(one->streams);
+    assert_int_equal(one->banks, 1);
+    assert_int_equal(one->bytes_to_read, 20 * INT64_C(40000000));
+    assert_int_equal(json_array_size(one->warnings), 0);
+
+    AUTOPTR(job_plan_free) struct job_plan *streamed = plan_with(f, sewa, base + bank - 1);
+    assert_true(streamed->streams);
+    assert_true(streamed->banks > 1); /* the memory is there for averages now */
+    assert_true(streamed->bytes_to_read > 100 * 20 * INT64_C(40000000));
+    AUTOFREE char *warnings = json_canonical(streamed->warnings);
+    assert_non_null(strstr(warnings, "every pass reads them again"));
+
+    /* without gradients half of it is enough */
+    f->ix.limits.worker_memory_bytes = footprint_stream(&shape) + footprint_materialize() + bank -
+                                       1;
+    refuse(f, sewa, SEWA_E_INVALID, "/window", "score_function");
+    AUTOPTR(job_plan_free)
+    struct job_plan *half = plan_with(f, losses, f->ix.limits.worker_memory_bytes);
+    assert_int_equal(half->banks, 1);
 }
 
 static void test_disk(void **state)
@@ -374,7 +435,7 @@ static void test_stored_rubbish(void **state)
     {
         AUTOJSON json_t *bent = json_deep_copy(stored);
         struct job_plan *q = NULL;
-        json_object_set_new(bent, key, json_false());
+        json_object_set_new(bent, key, json_real(0.5));
         assert_true(job_plan_parse(bent, &q, &err) < 0);
         assert_non_null(strstr(err.text, "the stored plan of a job"));
         assert_null(q);
@@ -448,6 +509,7 @@ int main(void)
         TEST(test_stored),
         TEST(test_stored_rubbish),
         TEST(test_no_memory),
+        TEST(test_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,248 @@
+/*
+ * needs - what a job will read, hold and write.
+ */
+#include "jobs/needs.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fdio.h"
+#include "engine/footprint.h"
+#include "engine/model.h"
+#include "jobs/check.h"
+#include "methods/method.h"
+
+enum { BANKS_MAX = 8 }; /* averages in one pass: more gain little and cost memory */
+
+struct measuring {
+    struct job_plan *plan;
+    const struct job_request *q;
+    const struct plan_limits *limits;
+    const struct layout *layout;
+    const struct model *model;
+    int64_t read_count; /* candidates that a worker reads */
+    bool gradient;      /* products are asked for, so gradients are held */
+};
+
+static int no_memory(struct sewa_error *err)
+{
+    return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the plan of a job");
+}
+
+/* ---- what the method asks for ---- */
+
+static int make_method(const struct measuring *m, const struct method_evaluator *evaluator,
+                       struct method **ret, struct sewa_error *err)
+{
+    const struct job_plan *p = m->plan;
+    AUTOFREE int64_t *steps = calloc(p->k, sizeof *steps);
+
+    if (!steps)
+        return no_memory(err);
+    for (size_t i = 0; i < p->k; i++)
+        steps[i] = p->candidates[i].step;
+    struct method_setup setup = { .k = p->k,
+                                  .steps = steps,
+                                  .select = p->select,
+                                  .seed = m->q->seed,
+                                  .params = m->q->params,
+                                  .evaluator = evaluator };
+    return method_new(m->q->method, &setup, ret, err);
+}
+
+/* Without an evaluator: a worker reads what the method has chosen. */
+static int measure_choice(struct measuring *m, struct sewa_error *err)
+{
+    AUTOPTR(method_free) struct method *method = NULL;
+    const struct method_point *points;
+    size_t count;
+    int rc = make_method(m, NULL, &method, err);
+
+    if (rc == 0)
+        rc = method_ask(method, &points, &count, err);
+    if (rc == 0)
+        m->read_count = (int64_t)method_outcome(method)->count;
+    return rc < 0 ? rc : 0;
+}
+
+/* With one: a worker reads all. What depends on its traits (a metric, say) is judged when they are
+ * known. */
+static int measure_evaluations(struct measuring *m, struct sewa_error *err)
+{
+    static const struct method_evaluator any = { .gradient = true };
+    struct job_plan *p = m->plan;
+    AUTOPTR(method_free) struct method *method = NULL;
+    struct method_progress progress;
+    const struct method_point *points;
+    size_t count;
+
+    if (strcmp(m->q->method, "check") == 0) {
+        p->evaluations = CHECK_EVALUATIONS;
+        m->gradient = true;
+        return 0;
+    }
+    int rc = make_method(m, &any, &method, err);
+    if (rc == 0) {
+        method_progress(method, &progress);
+        p->evaluations = progress.expected;
+        rc = method_ask(method, &points, &count, err);
+    }
+    if (rc == SEWA_E_NO_MEMORY)
+        return rc;
+    m->gradient = rc > 0 && points[0].gradient;
+    for (int i = 0; i < m->q->baseline_count; i++)
+        if (strcmp(m->q->baselines[i], "best") == 0 && strcmp(m->q->method, "best") != 0)
+            p->evaluations += (int64_t)p->k;
+    p->evaluations += 2 * (1 + m->q->baseline_count); /* both splits, for the verdict */
+    return 0;
+}
+
+/* ---- memory ---- */
+
+static int64_t bank_bytes(const struct measuring *m)
+{
+    return m->model->bank_bytes + (m->gradient ? m->model->gradient_bank_bytes : 0);
+}
+
+static int refuse_memory(const struct measuring *m, int64_t least, struct sewa_error *err)
+{
+    const char *advice = m->gradient ? " (or have the estimator score_function, which needs no "
+                                       "gradients)"
+                                     : "";
+
+    return sewa_fail_at(
+        err, SEWA_E_INVALID, m->q->checkpoints ? "/checkpoints" : "/window",
+        "%lld checkpoints of %lld MiB need at least %lld MiB in a worker that has %lld MiB: raise "
+        "worker_memory_mib%s",
+        (long long)m->read_count, (long long)(m->plan->data_bytes >> 20),
+        (long long)(least >> 20) + 1, /* up: more than it has */
+        (long long)(m->limits->worker_memory_bytes >> 20), advice);
+}
+
+/* The average is written while its source is open. */
+static int64_t beside_writing(int64_t held)
+{
+    int64_t writing = footprint_materialize();
+
+    return held > INT64_MAX - writing ? INT64_MAX : held + writing;
+}
+
+/*
+ * Candidates stay in memory where they fit beside one average at least. What evaluates nothing
+ * reads everything once: there a stream is the faster way, too.
+ */
+static int measure_memory(struct measuring *m, struct sewa_error *err)
+{
+    struct job_plan *p = m->plan;
+    int64_t budget = m->limits->worker_memory_bytes;
+    int64_t least = m->q->evaluator ? bank_bytes(m) : 0;
+    struct footprint f = { .candidates = m->read_count,
+                           .tensors = p->tensor_count,
+                           .data_bytes = p->data_bytes,
+                           .threads = m->limits->worker_threads };
+    int64_t held = beside_writing(footprint_resident(&f));
+
+    p->streams = !m->q->evaluator || held > budget - least;
+    if (p->streams)
+        held = beside_writing(footprint_stream(&f));
+    if (held > budget - least)
+        return refuse_memory(m, held > INT64_MAX - least ? held : held + least, err);
+    if (m->q->evaluator) {
+        int64_t banks = (budget - held) / (least > 0 ? least : 1);
+        p->banks = (unsigned)(banks < 1 ? 1 : banks > BANKS_MAX ? BANKS_MAX : banks);
+    }
+    p->peak_memory_bytes = held + p->banks * least;
+    return 0;
+}
+
+/* Every pass of a stream reads all of it: averages, and products where there are gradients. */
+static void measure_reading(struct measuring *m)
+{
+    struct job_plan *p = m->plan;
+    int64_t passes = 1, once = m->read_count * p->data_bytes;
+
+    if (p->streams && p->banks > 0)
+        passes += (p->evaluations / p->banks + 1) * (m->gradient ? 2 : 1);
+    if (__builtin_mul_overflow(once, passes, &p->bytes_to_read))
+        p->bytes_to_read = INT64_MAX;
+}
+
+/* ---- disk ---- */
+
+static int measure_output(struct measuring *m, struct sewa_error *err)
+{
+    struct job_plan *p = m->plan;
+
+    p->output_bytes = p->data_bytes;
+    /* an upper bound when types are mixed: a float element becomes at most four bytes */
+    if (m->q->output_dtype == DTYPE_F32 && p->output_bytes < p->float_elements * 4)
+        p->output_bytes = p->float_elements * 4;
+    int rc = disk_free(m->limits->artifact_directory, &p->free_disk_bytes, err);
+    if (rc < 0)
+        return rc;
+    if (p->output_bytes > p->free_disk_bytes)
+        return sewa_fail(err, SEWA_E_NO_SPACE,
+                         "the average needs %lld bytes in '%s', %lld are free",
+                         (long long)p->output_bytes, m->limits->artifact_directory,
+                         (long long)p->free_disk_bytes);
+    return 0;
+}
+
+static int warn(struct job_plan *p, struct sewa_error *err, const char *format, ...)
+    SEWA_PRINTF(3, 4);
+
+static int warn(struct job_plan *p, struct sewa_error *err, const char *format, ...)
+{
+    char sentence[400];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(sentence, sizeof sentence, format, ap);
+    va_end(ap);
+    return json_array_append_new(p->warnings, json_string(sentence)) < 0 ? no_memory(err) : 0;
+}
+
+static int warn_of(const struct measuring *m, struct sewa_error *err)
+{
+    struct job_plan *p = m->plan;
+    int rc = 0;
+
+    if (p->k == 1)
+        rc = warn(p, err, "there is one candidate only: every method gives that checkpoint");
+    if (rc == 0 && p->streams && p->banks > 0)
+        rc = warn(p, err,
+                  "the candidates (%lld MiB) do not fit the memory of a worker (%lld MiB): every "
+                  "pass reads them again, about %lld MiB in all",
+                  (long long)(m->read_count * p->data_bytes >> 20),
+                  (long long)(m->limits->worker_memory_bytes >> 20),
+                  (long long)(p->bytes_to_read >> 20));
+    return rc;
+}
+
+int plan_measure(struct job_plan *p, const struct job_request *q, const struct plan_limits *limits,
+                 const struct layout *layout, struct sewa_error *err)
+{
+    AUTOPTR(model_free) struct model *model = NULL;
+    int rc = model_new(layout, &model, err);
+
+    if (rc < 0)
+        return rc;
+    struct measuring m = { .plan = p,
+                           .q = q,
+                           .limits = limits,
+                           .layout = layout,
+                           .model = model,
+                           .read_count = (int64_t)p->k };
+    p->tensor_count = (int64_t)layout->count;
+    p->data_bytes = layout_data_bytes(layout);
+    p->float_elements = layout_float_elements(layout);
+    rc = q->evaluator ? measure_evaluations(&m, err) : measure_choice(&m, err);
+    if (rc == 0)
+        rc = measure_memory(&m, err);
+    if (rc < 0)
+        return rc;
+    measure_reading(&m);
+    rc = measure_output(&m, err);
+    return rc < 0 ? rc : warn_of(&m, err);
+}
