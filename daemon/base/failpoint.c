@@ -84,10 +84,8 @@ static int errno_by_name(const char *name)
         const char *name;
         int value;
     } table[] = {
-        { "ENOSPC", ENOSPC },
-        { "EIO", EIO },
-        { "ENOMEM", ENOMEM },
-        { "EMFILE", EMFILE },
+        { "ENOSPC", ENOSPC }, { "EIO", EIO },       { "ENOMEM", ENOMEM },
+        { "EMFILE", EMFILE }, { "EINVAL", EINVAL },
     };
 
     for (size_t i = 0; i < COUNT_OF(table); i++)

@@ -4,7 +4,7 @@
  *
  * SEWA_FAILPOINT="name=action[@n[+]][,name=action...]" in the environment: the action happens at
  * the n-th time (default 1) that this process passes the place; with a plus, from then on always.
- *     errno:NAME   the call fails with this errno (ENOSPC, EIO, ENOMEM, EMFILE)
+ *     errno:NAME   the call fails with this errno (ENOSPC, EIO, ENOMEM, EMFILE, EINVAL)
  *     kill         the process gets SIGKILL
  *     sleep:MS     the thread sleeps
  * A test that lives in the same process says the same with failpoint_set(). Thread: any.

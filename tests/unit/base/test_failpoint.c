@@ -46,6 +46,26 @@ static void test_setting_forgets(void **state)
     assert_false(failpoint_errno("one"));
 }
 
+static void test_every_errno(void **state)
+{
+    static const struct {
+        const char *points;
+        int wanted;
+    } rows[] = {
+        { "one=errno:ENOSPC", ENOSPC }, { "one=errno:EIO", EIO },
+        { "one=errno:ENOMEM", ENOMEM }, { "one=errno:EMFILE", EMFILE },
+        { "one=errno:EINVAL", EINVAL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        failpoint_set(rows[i].points);
+        assert_true(failpoint_errno("one"));
+        assert_int_equal(errno, rows[i].wanted);
+    }
+    failpoint_set(NULL);
+}
+
 /* Runs first: the environment is read once. */
 static void test_the_environment_arms(void **state)
 {
@@ -62,6 +82,7 @@ int main(void)
         cmocka_unit_test(test_the_nth_passage_fails),
         cmocka_unit_test(test_from_the_nth_passage_on),
         cmocka_unit_test(test_setting_forgets),
+        cmocka_unit_test(test_every_errno),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
