@@ -16,9 +16,15 @@ struct part {
     size_t at;
 };
 
+/*
+ * A range of the file that begins at a whole block: what was left of the window before, less than
+ * a block, and then its own parts.
+ */
 struct window {
-    char *bytes;
-    size_t used;
+    char *memory;
+    char *bytes; /* in memory, aligned to OUTFILE_BLOCK */
+    size_t carried;
+    size_t used; /* what was carried and the parts */
     size_t count;
     struct part *parts;
 };
@@ -110,7 +116,7 @@ static bool piece_at(const struct writing *w, struct position *p, struct piece *
     return false;
 }
 
-/* Room for a piece in a window? Then it is moved behind it. */
+/* Room for a piece in a window? Then the position moves past it. */
 static bool take_piece(const struct writing *w, struct position *p, const struct piece *piece,
                        size_t *count, size_t *used)
 {
@@ -130,7 +136,8 @@ static bool plan_window(const struct writing *w, struct position *p, struct wind
 {
     struct piece piece;
 
-    window->used = window->count = 0;
+    window->used = window->carried;
+    window->count = 0;
     while (piece_at(w, p, &piece)) {
         struct part part = { piece, window->used };
         size_t n = window->count;
@@ -170,6 +177,12 @@ static int refuse_nonfinite(const struct writing *w, const struct piece *piece, 
         t->name, dtype_name(type), piece->first + (int64_t)(begin + first), t->elements);
 }
 
+/* In a file, a tensor behind one of an odd number of bytes has no alignment. */
+static bool is_aligned(const void *p, size_t size)
+{
+    return (uintptr_t)p % size == 0;
+}
+
 static int compute_part(struct writing *w, const struct part *part, unsigned thread,
                         struct sewa_error *err)
 {
@@ -177,42 +190,56 @@ static int compute_part(struct writing *w, const struct part *part, unsigned thr
     const struct model_tensor *t = &w->source->roster->model->tensors[piece->tensor];
     size_t size = output_element_bytes(w, t), count = w->weights.used_count;
     const void **x = w->pointers + thread * count;
-    /* in a file, a tensor behind one of an odd number of bytes has no alignment */
+    char *out = w->computed->bytes + part->at;
     char values[EXACT_SLICE * sizeof(double)] __attribute__((aligned(MODEL_ALIGNMENT)));
 
     int rc = w->source->fetch(w->source, piece, w->weights.used, count, thread, x, err);
-    for (size_t begin = 0, n; rc == 0 && begin < piece->count; begin += n) {
+    for (size_t begin = 0, n; rc == 0 && begin < piece->count; begin += n, out += n * size) {
+        char *to = is_aligned(out, size) ? out : values;
         n = piece->count - begin < EXACT_SLICE ? piece->count - begin : EXACT_SLICE;
-        rc = exact_slice(&w->exact, 0, piece, x, begin, n, values, err);
+        rc = exact_slice(&w->exact, 0, piece, x, begin, n, to, err);
         if (rc == 0)
-            rc = refuse_nonfinite(w, piece, values, begin, n, err);
-        if (rc == 0)
-            memcpy(w->computed->bytes + part->at + begin * size, values, n * size);
+            rc = refuse_nonfinite(w, piece, to, begin, n, err);
+        if (rc == 0 && to != out)
+            memcpy(out, to, n * size);
     }
     return rc;
 }
 
 /*
- * The first items write and hash the window before and look to the one after; the others are the
- * pieces of this one.
+ * The first items look to the window after and hash the one before; the others are the pieces of
+ * this one.
  */
-enum { ITEM_ADVISE, ITEM_WRITE, ITEM_HASH, ITEM_PARTS };
+enum { ITEM_ADVISE, ITEM_HASH, ITEM_PARTS };
 
 static int run_item(struct pool_task *task, size_t item, unsigned thread, struct sewa_error *err)
 {
     struct writing *w = container_of(task, struct writing, task);
     const struct window *before = w->finished;
 
-    if (item == ITEM_ADVISE) {
+    if (item == ITEM_ADVISE)
         advise_window(w, &w->ahead);
-        return 0;
-    }
-    if (item == ITEM_WRITE)
-        return before->used > 0 ? outfile_write(w->output, before->bytes, before->used, err) : 0;
-    if (item != ITEM_HASH)
+    else if (item == ITEM_HASH)
+        outfile_hash(w->output, before->bytes + before->carried, before->used - before->carried);
+    else
         return compute_part(w, &w->computed->parts[item - ITEM_PARTS], thread, err);
-    outfile_hash(w->output, before->bytes, before->used);
     return 0;
+}
+
+/* Whole blocks of the window before; at the end of the file all of it. */
+static int append_finished(struct writing *w, bool has_more, struct sewa_error *err)
+{
+    const struct window *before = w->finished;
+    struct window *now = w->computed;
+    size_t rest = has_more ? before->used % OUTFILE_BLOCK : 0;
+    int rc = outfile_wait(w->output, err); /* what was begun a round ago stands in `now` */
+
+    if (rc < 0)
+        return rc;
+    now->carried = rest;
+    if (rest > 0)
+        memcpy(now->bytes, before->bytes + before->used - rest, rest);
+    return outfile_append(w->output, before->bytes, before->used - rest, err);
 }
 
 static int write_windows(struct writing *w, int64_t header_bytes, int64_t total_bytes,
@@ -220,35 +247,65 @@ static int write_windows(struct writing *w, int64_t header_bytes, int64_t total_
 {
     struct position position = { 0 };
     int64_t written = header_bytes;
-    size_t round = 0;
+    bool has_more = true;
 
     advise_window(w, &w->ahead);
-    /* windows[1] is empty in the first round; after the last, an empty round writes what is left */
-    for (bool has_more = true; has_more; round++) {
+    /* windows[1] holds the end of the header; after the last, an empty round hashes what is left */
+    for (size_t round = 0; has_more; round++) {
+        struct piece piece;
         w->computed = &w->windows[round % 2];
         w->finished = &w->windows[(round + 1) % 2];
-        has_more = plan_window(w, &position, w->computed);
-        int rc = pool_run(w->engine->pool, &w->task, w->computed->count + ITEM_PARTS,
-                          w->options->cancel, err);
+        has_more = piece_at(w, &position, &piece);
+        int rc = append_finished(w, has_more, err);
         if (rc < 0)
             return rc;
-        written += (int64_t)w->finished->used;
+        plan_window(w, &position, w->computed);
+        rc = pool_run(w->engine->pool, &w->task, w->computed->count + ITEM_PARTS,
+                      w->options->cancel, err);
+        if (rc < 0)
+            return rc;
+        written += (int64_t)(w->finished->used - w->finished->carried);
         progress_tell(w->options->progress, written, total_bytes);
+    }
+    return outfile_wait(w->output, err);
+}
+
+/*
+ * The header goes into the second window, as if it had been computed there; what does not fit is
+ * written before.
+ */
+static int begin_with_header(struct writing *w, const struct buf *header, struct sewa_error *err)
+{
+    struct window *last = &w->windows[1];
+
+    outfile_hash(w->output, header->data, header->len);
+    for (size_t at = 0, n; at < header->len; at += n) {
+        int rc = outfile_wait(w->output, err);
+        size_t left = header->len - at;
+        n = left < MATERIALIZE_WINDOW ? left : MATERIALIZE_WINDOW;
+        memcpy(last->bytes, header->data + at, n);
+        if (rc == 0 && n < left)
+            rc = outfile_append(w->output, last->bytes, n, err);
+        if (rc < 0)
+            return rc;
+        last->used = last->carried = n; /* hashed above */
     }
     return 0;
 }
 
-static int allocate_windows(struct writing *w, int64_t data_bytes, struct sewa_error *err)
+static int allocate_windows(struct writing *w, int64_t file_bytes, struct sewa_error *err)
 {
-    size_t bytes = data_bytes < MATERIALIZE_WINDOW ? (size_t)data_bytes : MATERIALIZE_WINDOW;
+    size_t bytes = file_bytes < MATERIALIZE_WINDOW ? (size_t)file_bytes : MATERIALIZE_WINDOW;
     size_t pointers = pool_threads(w->engine->pool) * w->weights.used_count;
 
     w->pointers = calloc(pointers, sizeof *w->pointers);
     for (int i = 0; i < 2; i++) {
-        w->windows[i].bytes = malloc(bytes + 1);
-        w->windows[i].parts = calloc(MATERIALIZE_PARTS, sizeof *w->windows[i].parts);
+        struct window *window = &w->windows[i];
+        window->memory = malloc(bytes + OUTFILE_BLOCK);
+        window->bytes = window->memory + -(uintptr_t)window->memory % OUTFILE_BLOCK;
+        window->parts = calloc(MATERIALIZE_PARTS, sizeof *window->parts);
     }
-    if (w->pointers && w->windows[0].bytes && w->windows[0].parts && w->windows[1].bytes &&
+    if (w->pointers && w->windows[0].memory && w->windows[0].parts && w->windows[1].memory &&
         w->windows[1].parts)
         return 0;
     return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for two windows of %zu bytes", bytes);
@@ -313,17 +370,15 @@ static int write_file(struct writing *w, struct materialized *ret, struct sewa_e
     int64_t data_bytes = 0;
 
     int rc = make_header(w, &header, &data_bytes, err);
-    if (rc == 0)
-        rc = allocate_windows(w, data_bytes, err);
-    if (rc < 0)
-        return rc;
     ret->bytes = (int64_t)header.len + data_bytes;
-    rc = outfile_create(o->directory, o->name ? o->name : "model.safetensors",
-                        o->mode ? o->mode : 0640, ret->bytes, o->keep_free_bytes, &w->output, err);
     if (rc == 0)
-        rc = outfile_write(w->output, header.data, header.len, err);
+        rc = allocate_windows(w, ret->bytes, err);
     if (rc == 0)
-        outfile_hash(w->output, header.data, header.len);
+        rc = outfile_create(o->directory, o->name ? o->name : "model.safetensors",
+                            o->mode ? o->mode : 0640, ret->bytes, o->keep_free_bytes, &w->output,
+                            err);
+    if (rc == 0)
+        rc = begin_with_header(w, &header, err);
     if (rc == 0)
         rc = write_windows(w, (int64_t)header.len, ret->bytes, err);
     if (rc == 0)
@@ -335,12 +390,12 @@ static int write_file(struct writing *w, struct materialized *ret, struct sewa_e
 
 static void writing_clear(struct writing *w)
 {
+    outfile_close(w->output); /* which may be reading a window */
     for (int i = 0; i < 2; i++) {
-        free(w->windows[i].bytes);
+        free(w->windows[i].memory);
         free(w->windows[i].parts);
     }
     free(w->pointers);
-    outfile_close(w->output);
     weights_clear(&w->weights);
 }
 

@@ -3,7 +3,7 @@
  *
  * Values are those of exact.h, hence those that mix_exact() shows to an evaluator. The tensors
  * stand in the order of the newest ingredient's file. The file is computed, hashed and written in
- * windows: while one thread writes a window and one hashes it, the others compute the next, so
+ * windows: while a window is written and one thread hashes it, the others compute the next, so
  * memory is two windows whatever the model measures. Needs no evaluator: a source of just the
  * ingredients is enough.
  */
@@ -17,7 +17,7 @@
 #include "engine/source.h"
 
 enum {
-    MATERIALIZE_WINDOW = 8 << 20, /* bytes of the file; holds sixteen pieces or more */
+    MATERIALIZE_WINDOW = 8 << 20, /* bytes of the file; holds fifteen pieces or more */
     MATERIALIZE_PARTS = 4096,     /* pieces in a window, at most */
     MATERIALIZE_BYTES = 2 * (MATERIALIZE_WINDOW + MATERIALIZE_PARTS * 64), /* of memory, at most */
 };

@@ -46,7 +46,7 @@ struct stream {
     char *scratch; /* MAP_FAILED until mapped */
     size_t scratch_bytes, thread_bytes;
     int64_t row_bytes; /* from one candidate to the next */
-    atomic_int_least64_t bytes_read, cold_reads;
+    atomic_int_least64_t bytes_read, cold_reads, dropped_bytes;
 };
 
 /* Where a piece lies in the file of a candidate. */
@@ -121,7 +121,7 @@ static void advise(struct source *source, const struct piece *piece, const uint3
 }
 
 /* The page at the end belongs to the next piece as well, which then drops it. */
-static void drop_behind(const struct stream *s, const struct piece *piece, uint32_t candidate,
+static void drop_behind(struct stream *s, const struct piece *piece, uint32_t candidate,
                         struct extent x)
 {
     const struct file_state *f = &s->files[candidate];
@@ -134,9 +134,11 @@ static void drop_behind(const struct stream *s, const struct piece *piece, uint3
     unsigned char mask = (unsigned char)(1u << bit % 8);
     unsigned char was =
         atomic_fetch_and_explicit(&f->fetched[bit / 8], (unsigned char)~mask, memory_order_relaxed);
-    if (was & mask && end > begin)
-        (void)posix_fadvise(s->roster->entries[candidate].fd, (off_t)begin, (off_t)(end - begin),
-                            POSIX_FADV_DONTNEED);
+    if (!(was & mask) || end <= begin)
+        return;
+    (void)posix_fadvise(s->roster->entries[candidate].fd, (off_t)begin, (off_t)(end - begin),
+                        POSIX_FADV_DONTNEED);
+    atomic_fetch_add_explicit(&s->dropped_bytes, end - begin, memory_order_relaxed);
 }
 
 /* ---- reading ---- */
@@ -388,4 +390,9 @@ int64_t stream_memory_bytes(const struct stream *s)
 int64_t stream_cold_reads(const struct stream *s)
 {
     return atomic_load(&s->cold_reads);
+}
+
+int64_t stream_dropped_bytes(const struct stream *s)
+{
+    return atomic_load(&s->dropped_bytes);
 }

@@ -54,7 +54,8 @@ const struct model *stream_model(const struct stream *s);
 int64_t stream_bytes_read(const struct stream *s);
 int64_t stream_memory_bytes(const struct stream *s);
 
-/* How many reads did not find all they wanted in the page cache. */
+/* How many reads did not find all they wanted in the page cache; bytes that were dropped behind. */
 int64_t stream_cold_reads(const struct stream *s);
+int64_t stream_dropped_bytes(const struct stream *s);
 
 #endif

@@ -330,6 +330,18 @@ static void test_own_format_key_wins(void **state)
     assert_string_equal(metadata_of(&file, "format"), "np");
 }
 
+static void check_refused(struct fixture *f, const struct materialize_options *o, int wanted,
+                          const char *word)
+{
+    struct materialized result = { 0 };
+    struct sewa_error err = { 0 };
+
+    assert_failed(materialize(&f->engine, resident_source(f->resident), o, &result, &err), err,
+                  wanted, word);
+    assert_int_equal(entries(f->directory), 0);
+    assert_null(result.ingredients);
+}
+
 struct watching {
     struct progress progress;
     int64_t done, total;
@@ -379,10 +391,47 @@ static void test_many_windows(void **state)
                 fail_msg("'%s', element %zu", large[t].name, e);
         }
     }
+#ifdef SEWA_FAILPOINTS
+    AUTOFREE char *output = path_join(f.directory, "model.safetensors");
+    assert_int_equal(unlink(output), 0);
+    w.done = 0;
+    failpoint_set("fdio_write=errno:ENOSPC@3"); /* in the middle: seen before the next window */
+    check_refused(&f, &o, SEWA_E_NO_SPACE, "No space");
+    w.done = 0;
+    failpoint_set("fdio_write=errno:EIO@5"); /* what is left behind the last whole block */
+    check_refused(&f, &o, SEWA_E_IO, "Input/output error");
+    failpoint_set(NULL);
+#endif
     resident_close(f.resident);
     engine_clear(&f.engine);
     run_clear(&f.run);
     scratch_free(f.directory);
+}
+
+/* More than a window, and then not a whole block of it. */
+static void test_a_large_header(void **state)
+{
+    enum { BYTES = MATERIALIZE_WINDOW + 12345 };
+    struct fixture *f = *state;
+    struct materialize_options o = options_of(f, equal);
+    AUTO(materialized_clear) struct materialized result = { 0 };
+    AUTO(opened_clear) struct opened file;
+    AUTOFREE char *text = malloc(BYTES + 1);
+    uint8_t sha256[SHA256_SIZE];
+    struct sewa_error err = { 0 };
+
+    assert_non_null(text);
+    memset(text, 'x', BYTES);
+    text[BYTES] = 0;
+    struct layout_metadata metadata = { "long", text };
+    o.metadata = &metadata;
+    o.metadata_count = 1;
+    assert_ok(materialize(&f->engine, resident_source(f->resident), &o, &result, &err), err);
+    open_output(f, &file);
+    assert_string_equal(metadata_of(&file, "long"), text);
+    sha256_of(file.bytes.data, file.bytes.len, sha256);
+    assert_memory_equal(result.sha256, sha256, SHA256_SIZE);
+    check_output(f, equal, OUTPUT_INPUT);
 }
 
 static void test_thousands_of_tensors(void **state)
@@ -495,18 +544,6 @@ static void test_nans_have_one_pattern(void **state)
     }
 }
 
-static void check_refused(struct fixture *f, const struct materialize_options *o, int wanted,
-                          const char *word)
-{
-    struct materialized result = { 0 };
-    struct sewa_error err = { 0 };
-
-    assert_failed(materialize(&f->engine, resident_source(f->resident), o, &result, &err), err,
-                  wanted, word);
-    assert_int_equal(entries(f->directory), 0);
-    assert_null(result.ingredients);
-}
-
 static void test_refusals(void **state)
 {
     static const struct layout_metadata twice[] = { { "a", "1" }, { "a", "2" } };
@@ -565,9 +602,9 @@ static void test_failing_calls(void **state)
         int wanted;
         const char *word;
     } rows[] = {
-        { "fdio_write=errno:ENOSPC", SEWA_E_NO_SPACE, "offset 0" },   /* the header */
-        { "fdio_write=errno:ENOSPC@2", SEWA_E_NO_SPACE, "No space" }, /* the tensors */
-        { "fdio_write=errno:EIO@2", SEWA_E_IO, "Input/output error" },
+        { "fdio_write=errno:ENOSPC", SEWA_E_NO_SPACE, "offset 0" },
+        { "fdio_write=errno:EIO", SEWA_E_IO, "Input/output error" },
+        { "outfile_thread=errno:ENOMEM", SEWA_E_NO_MEMORY, "cannot start" },
         { "outfile_sync=errno:EIO", SEWA_E_IO, "cannot sync" },
         { "outfile_rename=errno:EIO", SEWA_E_IO, "cannot rename" },
         { "outfile_sync_directory=errno:EIO", SEWA_E_IO, "directory" },
@@ -622,6 +659,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_order_of_the_newest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_own_format_key_wins, setup, teardown),
         cmocka_unit_test(test_many_windows),
+        cmocka_unit_test_setup_teardown(test_a_large_header, setup, teardown),
         cmocka_unit_test(test_thousands_of_tensors),
         cmocka_unit_test(test_results_that_are_not_finite),
         cmocka_unit_test(test_nans_have_one_pattern),

@@ -61,9 +61,9 @@ static int write_two_parts(const char *directory, uint8_t sha256[SHA256_SIZE],
     int rc = outfile_create(directory, "model", 0640, 10, 0, &o, err);
 
     if (rc == 0)
-        rc = outfile_write(o, "hello ", 6, err);
+        rc = outfile_append(o, "hello ", 6, err);
     if (rc == 0)
-        rc = outfile_write(o, "disk", 4, err);
+        rc = outfile_append(o, "disk", 4, err);
     if (rc == 0)
         outfile_hash(o, "hello disk", 10);
     if (rc == 0)
@@ -95,12 +95,80 @@ static void test_nothing_is_visible_before(void **state)
     struct sewa_error err = { 0 };
 
     assert_ok(outfile_create(*state, "model", 0640, 1 << 20, 0, &o, &err), err);
-    assert_ok(outfile_write(o, "half", 4, &err), err);
+    assert_ok(outfile_append(o, "half", 4, &err), err);
+    assert_ok(outfile_wait(o, &err), err);
     assert_int_equal(access(path, F_OK), -1);
     assert_int_equal(entries(*state), 1);
     outfile_close(o);
     assert_int_equal(entries(*state), 0);
     outfile_close(NULL);
+}
+
+/* ---- large files, past the page cache ---- */
+
+enum { LARGE = OUTFILE_DIRECT_MIN + 3 * OUTFILE_BLOCK };
+
+/* In parts of these sizes, from a place in memory so many bytes behind a block's. */
+static int write_large(const char *directory, const size_t *parts, size_t shift,
+                       struct sewa_error *err)
+{
+    AUTOPTR(outfile_close) struct outfile *o = NULL;
+    AUTOFREE char *memory = malloc(2 * LARGE);
+    char *bytes = memory + -(uintptr_t)memory % OUTFILE_BLOCK + shift;
+    uint8_t sha256[SHA256_SIZE];
+    size_t total = 0;
+
+    assert_non_null(memory);
+    for (size_t i = 0; parts[i] > 0; i++)
+        total += parts[i];
+    for (size_t i = 0; i < total; i++)
+        bytes[i] = (char)(i * 7 + i / 4096);
+    int rc = outfile_create(directory, "model", 0640, (int64_t)total, 0, &o, err);
+    for (size_t i = 0, at = 0; rc == 0 && parts[i] > 0; at += parts[i++])
+        rc = outfile_append(o, bytes + at, parts[i], err);
+    if (rc == 0)
+        rc = outfile_publish(o, sha256, err);
+    if (rc == 0) {
+        AUTO(buf_clear) struct buf file = { 0 };
+        AUTOFREE char *path = path_join(directory, "model");
+        assert_ok(file_read(path, 2 * LARGE, &file, err), *err);
+        assert_int_equal(file.len, total);
+        assert_memory_equal(file.data, bytes, total);
+        assert_int_equal(entries(directory), 1);
+    }
+    return rc;
+}
+
+static void test_large_files(void **state)
+{
+    enum { BLOCK = OUTFILE_BLOCK, MOST = OUTFILE_DIRECT_MIN };
+    static const struct {
+        size_t parts[5];
+        size_t shift;
+    } rows[] = {
+        { { MOST }, 0 },
+        { { MOST, 2 * BLOCK, 17 }, 0 },     /* the end is no whole block */
+        { { BLOCK, 100, MOST, BLOCK }, 0 }, /* nor is what stands before the most of it */
+        { { MOST, BLOCK }, 8 },             /* not aligned in memory */
+        { { MOST + 4095, BLOCK, 1 }, 0 },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct sewa_error err = { 0 };
+        assert_ok(write_large(*state, rows[i].parts, rows[i].shift, &err), err);
+    }
+#ifdef SEWA_FAILPOINTS
+    struct sewa_error err = { 0 };
+    failpoint_set("outfile_direct=errno:EINVAL@2"); /* a file system that changes its mind */
+    assert_ok(write_large(*state, rows[1].parts, 0, &err), err);
+    failpoint_set("outfile_direct=errno:EIO");
+    assert_failed(write_large(*state, rows[1].parts, 0, &err), err, SEWA_E_IO, "offset 0");
+    failpoint_set("fdio_write=errno:ENOSPC@2");
+    assert_failed(write_large(*state, rows[1].parts, 0, &err), err, SEWA_E_NO_SPACE,
+                  "at offset 4194304");
+    failpoint_set(NULL);
+    assert_int_equal(entries(*state), 1); /* the one before */
+#endif
 }
 
 static void test_space(void **state)
@@ -153,6 +221,7 @@ static const struct {
 } rows[] = {
     { "outfile_create=errno:EIO", SEWA_E_IO, "cannot create" },
     { "outfile_reserve=errno:ENOSPC", SEWA_E_NO_SPACE, "cannot reserve 10 bytes" },
+    { "outfile_thread=errno:ENOMEM", SEWA_E_NO_MEMORY, "cannot start a thread" },
     { "fdio_write=errno:EIO", SEWA_E_IO, "offset 0" },
     { "fdio_write=errno:ENOSPC@2", SEWA_E_NO_SPACE, "offset 6" },
     { "outfile_sync=errno:EIO", SEWA_E_IO, "cannot sync" },
@@ -230,6 +299,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_publishing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nothing_is_visible_before, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_large_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_space, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_directory_that_is_none, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_a_killed_process_left, setup, teardown),
