@@ -70,6 +70,17 @@ static int check_options(struct context *c, const struct arguments *a)
     return EXIT_OK;
 }
 
+/* What would be ignored without a word. */
+static int check_wait(struct context *c, const struct arguments *a)
+{
+    static const char *const names[] = { "timeout", "progress" };
+
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (arguments_has(a, names[i]) && !arguments_has(a, "wait"))
+            return explain_usage(c, "--%s has no meaning without --wait", names[i]);
+    return EXIT_OK;
+}
+
 /* ---- plan ---- */
 
 static int plan(struct context *c, const char *json)
@@ -154,6 +165,8 @@ int command_job_submit(struct context *c, const struct arguments *a)
     struct sewa_error err;
     int status = check_options(c, a);
 
+    if (status == EXIT_OK)
+        status = check_wait(c, a);
     if (status != EXIT_OK)
         return status;
     if (make_request(a, &json, &err) < 0)
@@ -169,10 +182,13 @@ int command_job_retry(struct context *c, const struct arguments *a)
 {
     struct sewa_job job = { 0 };
     struct sewa_error err;
+    int status = check_wait(c, a);
+
+    if (status != EXIT_OK)
+        return status;
     int rc =
         sewa_job_retry(c->client, a->operands[0], arguments_text(a, "idempotency-key"), &job, &err);
-    int status = rc < 0 ? explain(c, &err) : accepted(c, &job);
-
+    status = rc < 0 ? explain(c, &err) : accepted(c, &job);
     sewa_job_clear(&job);
     return status;
 }
@@ -198,11 +214,14 @@ int command_evaluator_check(struct context *c, const struct arguments *a)
 
     if (arguments_has(a, "run") == arguments_has(a, "checkpoint"))
         return explain_usage(c, "either --run or --checkpoint is needed");
+    int status = check_wait(c, a);
+    if (status != EXIT_OK)
+        return status;
     int rc = request_build(a, NULL, &json, &err);
     if (rc == 0)
         rc = sewa_evaluator_check(c->client, a->operands[0], json,
                                   arguments_text(a, "idempotency-key"), &job, &err);
-    int status = rc < 0 ? explain(c, &err) : accepted(c, &job);
+    status = rc < 0 ? explain(c, &err) : accepted(c, &job);
     if (status == EXIT_OK)
         status = judge_check(c, &job);
     sewa_job_clear(&job);

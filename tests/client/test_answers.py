@@ -210,6 +210,9 @@ class Questions(CtlTest):
                       ("job", "submit", "-r", "a", "--dry-run", "-o", "name"),
                       ("job", "plan", "-r", "a", "-o", "name"), ("status", "-o", "name"),
                       ("evaluator", "check", "e"), ("run", "create", "x"),
+                      ("job", "submit", "-r", "a", "--timeout", "1"),
+                      ("job", "retry", "a", "--progress", "plain"),
+                      ("evaluator", "check", "e", "--run", "a", "--timeout", "1"),
                       ("evaluator", "check", "e", "--run", "a", "--checkpoint", "b")):
             outcome, requests = self.ask(b"", *words)
             outcome.expect(2, "--help` shows what there is")

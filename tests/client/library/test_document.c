@@ -175,6 +175,81 @@ static void items_that_cannot_be_told_apart(void **state)
     assert_failed(sewa_document_list(d, &list, &err), err, SEWA_E_PROTOCOL, "1 items");
 }
 
+/* ---- any JSON ---- */
+
+static uint32_t seed;
+
+static uint32_t below(uint32_t n)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 8) % n;
+}
+
+static void put_space(struct text *t)
+{
+    static const char *const spaces[] = { "", "", "", " ", "\n", "\t \r" };
+
+    sewa_text_put(t, spaces[below(COUNT_OF(spaces))]);
+}
+
+/* A value with everything that could be taken for the end of one. */
+static void put_value(struct text *t, int depth)
+{
+    static const char *const plain[] = {
+        "7",         "-1.5e-3",  "true",     "null",         "\"\"",
+        "\"],}{[\"", "\"\\\"\"", "\"\\\\\"", "\"\xc3\xa4\"", "\"\\u005d,\\n\"",
+        "\"items\""
+    };
+    uint32_t kind = depth > 4 ? 0 : below(4), n = below(4);
+
+    if (kind < 2) {
+        sewa_text_put(t, plain[below(COUNT_OF(plain))]);
+        return;
+    }
+    sewa_text_put(t, kind == 2 ? "[" : "{");
+    for (uint32_t i = 0; i < n; i++) {
+        put_space(t);
+        if (kind == 3)
+            sewa_text_printf(t, "\"items%u\":", i);
+        put_space(t);
+        put_value(t, depth + 1);
+        put_space(t);
+        sewa_text_put(t, i + 1 < n ? "," : "");
+    }
+    put_space(t);
+    sewa_text_put(t, kind == 2 ? "]" : "}");
+}
+
+/* The items that are cut out are those that a parser sees. */
+static void cuts_any_json(void **state)
+{
+    (void)state;
+    for (seed = 0; seed < 2000; seed++) {
+        AUTO(sewa_document_cleanup) struct sewa_document *d = NULL;
+        AUTO(sewa_text_clear) struct text t = { 0 };
+        uint32_t was = seed;
+        struct sewa_error err;
+        struct list list;
+        sewa_text_put(&t, "{\"before\":");
+        put_value(&t, 0);
+        sewa_text_put(&t, ",\"items\":[");
+        for (uint32_t i = 0, n = below(5); i < n; i++) {
+            put_value(&t, 0);
+            put_space(&t);
+            sewa_text_put(&t, i + 1 < n ? "," : "");
+        }
+        sewa_text_put(&t, "],\"after\":1}");
+        assert_ok(parse(sewa_text_get(&t), &d, &err), err);
+        assert_ok(sewa_document_list(d, &list, &err), err);
+        for (size_t i = 0; i < json_array_size(list.items); i++) {
+            json_t *item = json_loads(list.json[i], JSON_DECODE_ANY, NULL);
+            assert_true(json_equal(item, json_array_get(list.items, i)));
+            json_decref(item);
+        }
+        seed = was;
+    }
+}
+
 static int read_everything(struct sewa_error *err)
 {
     AUTO(sewa_document_cleanup) struct sewa_document *d = NULL;
@@ -227,6 +302,7 @@ int main(void)
         cmocka_unit_test(cuts_items),
         cmocka_unit_test(cuts_no_more_than_wanted),
         cmocka_unit_test(items_that_cannot_be_told_apart),
+        cmocka_unit_test(cuts_any_json),
         cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(no_text_is_no_memory),
     };

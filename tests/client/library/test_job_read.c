@@ -131,8 +131,8 @@ static void sparse_jobs(void **state)
     (void)state;
     static const char *const rows[] = {
         "{\"id\":\"j\",\"state\":\"queued\"}",
-        "{\"id\":\"j\",\"state\":\"queued\",\"result\":7,\"labels\":[],\"progress\":[],"
-        "\"artifacts\":{},\"reason\":\"x\",\"created_at\":7}",
+        ("{\"id\":\"j\",\"state\":\"queued\",\"result\":7,\"labels\":[],\"progress\":[],"
+         "\"artifacts\":{},\"reason\":\"x\",\"created_at\":7}"),
         "{\"id\":\"j\",\"state\":\"queued\",\"result\":null,\"artifacts\":null}",
     };
 
