@@ -4,10 +4,11 @@ import os
 import signal
 import sqlite3
 import subprocess
+import time
 import unittest
 
 from outcomes import assert_same, outcome_of
-from sewa import FINAL, ServiceTest, name_of, toy_evaluator, wait_until
+from sewa import FINAL, LONG, ServiceTest, name_of, toy_evaluator, wait_until
 from toys import toy_run
 
 JOBS = "/api/v1/jobs"
@@ -253,6 +254,22 @@ class Stopping(Workers):
             self.sewad.start()
         self.assert_peaceful(uid, peace, "stopped again and again")
         self.assertGreater(self.sewad.log_text().count("taken up again"), 3)
+
+    @unittest.skipUnless(LONG, "takes half a minute: SEWA_TEST_LONG=1")
+    def test_nobody_waits_longer_than_half_a_minute(self):
+        self.set_up()
+        peace = self.in_peace()
+        uid = self.sewad.submit(**JOB)["id"]
+        self.wait_evaluations(1)
+        began = time.monotonic()
+        self.sewad.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.sewad.wait_end(), 0, self.sewad.log_text())
+        self.assertGreater(time.monotonic() - began, 29)
+        self.assertIn("did not end within 30 s", self.sewad.log_text())
+        wait_until(lambda: not self.scratch.processes(), "nothing of it runs any more")
+        self.sewad.start()
+        self.open_gate()
+        self.assert_peaceful(uid, peace, "it was given up")
 
     def test_asked_twice_it_does_not_wait(self):
         self.set_up()
