@@ -9,22 +9,45 @@
 #include "base/path.h"
 
 #include "formats/safetensors.h"
+#include "formats/shown.h"
+#include "formats/torch.h"
+
+static int read_safetensors(int fd, const char *name, int64_t bytes,
+                            const struct checkpoint_options *options, struct layout **ret,
+                            struct sewa_error *err)
+{
+    (void)options;
+    return safetensors_read(fd, name, bytes, ret, err);
+}
 
 static const char *const safetensors_suffixes[] = { ".safetensors", NULL };
+static const char *const torch_suffixes[] = { ".pt", ".pth", ".ckpt", ".bin", NULL };
 
 static const struct checkpoint_format formats[] = {
-    { "safetensors", safetensors_suffixes, safetensors_read },
+    { "safetensors", safetensors_suffixes, read_safetensors },
+    { "torch", torch_suffixes, torch_read },
 };
 
 /* Names that people try, and what to tell them. */
 static const struct {
     const char *suffix, *hint;
 } hints[] = {
-    { ".safetensors.index.json", "it is an index of safetensors files, not one of them" },
-    { ".pt", "PyTorch files can be saved again with safetensors.torch.save_file" },
-    { ".pth", "PyTorch files can be saved again with safetensors.torch.save_file" },
-    { ".bin", "PyTorch files can be saved again with safetensors.torch.save_file" },
-    { ".ckpt", "PyTorch files can be saved again with safetensors.torch.save_file" },
+    { ".index.json", "it is the index of a checkpoint of several files, which is a directory" },
+    { ".gguf", "GGUF files are made for inference: average before converting" },
+    { ".onnx", "ONNX files are made for inference: average before converting" },
+    { ".npz", "save the weights with safetensors.numpy.save_file" },
+    { ".npy", "save the weights with safetensors.numpy.save_file" },
+    { ".h5", "save the weights with safetensors" },
+    { ".keras", "save the weights with safetensors" },
+    { ".msgpack", "save the weights with safetensors.flax.save_file" },
+    { ".ckpt.index", "TensorFlow checkpoints are not read: save the weights with safetensors" },
+    { ".ckpt.meta", "TensorFlow checkpoints are not read: save the weights with safetensors" },
+    { ".data-00000-of-00001",
+      "TensorFlow checkpoints are not read: save the weights with safetensors" },
+    { ".pb", "TensorFlow models are not read: save the weights with safetensors" },
+    { ".tar", "it is an archive: what is in it can be read" },
+    { ".pt2", "exported programs are not read: save model.state_dict()" },
+    { ".distcp", "it is a part of a distributed checkpoint, which is a directory" },
 };
 
 const struct checkpoint_format *checkpoint_format_at(size_t i)
@@ -84,12 +107,42 @@ int checkpoint_unclaimed(const char *filename, struct sewa_error *err)
                      known, hint ? "; " : "", hint ? hint : "");
 }
 
-int checkpoint_read(int fd, const char *filename, int64_t bytes, struct layout **ret,
-                    struct sewa_error *err)
+int checkpoint_read_file(int fd, const char *filename, int64_t bytes,
+                         const struct checkpoint_options *options, struct layout **ret,
+                         struct sewa_error *err)
 {
     const struct checkpoint_format *format = checkpoint_format_for(filename);
+    AUTOPTR(layout_free) struct layout *l = NULL;
 
     if (!format)
         return checkpoint_unclaimed(filename, err);
-    return format->read(fd, filename, bytes, ret, err);
+    int rc = format->read(fd, filename, bytes, options, &l, err);
+    if (rc < 0)
+        return rc;
+    if (!options || !options->keeps_prefixes) {
+        rc = layout_strip_prefixes(&l, err);
+        if (rc < 0)
+            return sewa_context(err, rc, "'%s'", filename);
+    }
+    *ret = TAKE(l);
+    return 0;
+}
+
+int checkpoint_read(int fd, const char *filename, int64_t bytes, struct layout **ret,
+                    struct sewa_error *err)
+{
+    AUTOPTR(layout_free) struct layout *l = NULL;
+    const struct tensor *other = NULL;
+    char shown[SHOWN_NAME_SIZE];
+    int rc = checkpoint_read_file(fd, filename, bytes, NULL, &l, err);
+
+    if (rc < 0)
+        return rc;
+    if (!layout_is_plain(l, &other))
+        return sewa_fail(err, SEWA_E_UNSUPPORTED,
+                         "'%s': tensor '%s' shares its bytes with another or does not lie in one "
+                         "piece, which is not read here",
+                         filename, shown_name(other ? other->name : "", shown));
+    *ret = TAKE(l);
+    return 0;
 }

@@ -7,13 +7,25 @@
 
 #include "formats/layout.h"
 
+#include <stdbool.h>
+
+/* How to read. Zero-filled, and NULL instead of it, is what most want. */
+struct checkpoint_options {
+    /*
+     * PyTorch files: where the weights are, "model" or "a.b"; "." is the file itself. NULL or "":
+     * look for them under the names that trainers use, and refuse where there is a choice.
+     */
+    const char *state_key;
+    bool keeps_prefixes; /* do not call layout_strip_prefixes() */
+};
+
 struct checkpoint_format {
     const char *name;            /* "safetensors": what a layout of it has as its format */
     const char *const *suffixes; /* of the file names that it claims; NULL behind the last */
 
     /* Layout of the file behind fd. @name is for messages, @bytes what stat said. */
-    int (*read)(int fd, const char *name, int64_t bytes, struct layout **ret,
-                struct sewa_error *err);
+    int (*read)(int fd, const char *name, int64_t bytes, const struct checkpoint_options *options,
+                struct layout **ret, struct sewa_error *err);
 };
 
 /* Row i of the table, NULL behind the last. */
@@ -29,9 +41,19 @@ const struct checkpoint_format *checkpoint_format_for(const char *filename);
 const struct checkpoint_format *checkpoint_format_named(const char *name);
 
 /*
- * Read by the format that claims the name: @filename (UTF-8 when it is to stand in messages)
+ * Read by the format that claims the name, and take prefixes of training wrappers off the names of
+ * tensors. The layout may have views and tied tensors (layout.h: stride, alias_of): the caller
+ * gathers by strides. @filename (UTF-8 when it is to stand in messages)
  * chooses and is what messages say. SEWA_E_UNSUPPORTED when no format claims it, with a sentence
  * that says which names are; otherwise what the format's reader returns.
+ */
+int checkpoint_read_file(int fd, const char *filename, int64_t bytes,
+                         const struct checkpoint_options *options, struct layout **ret,
+                         struct sewa_error *err);
+
+/*
+ * The same without options, for callers that know no more than offset and bytes of a tensor: a
+ * layout that is not plain (layout_is_plain()) is SEWA_E_UNSUPPORTED.
  */
 int checkpoint_read(int fd, const char *filename, int64_t bytes, struct layout **ret,
                     struct sewa_error *err);

@@ -66,7 +66,7 @@ struct layout_file {
 struct layout_storage {
     int64_t offset, bytes;
     uint32_t file;
-    uint32_t crc32; /* that of zip, over all of them */
+    uint32_t crc32; /* that of zip, over all of them; 0 when the writer computed none */
 };
 
 struct layout {

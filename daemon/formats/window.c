@@ -29,17 +29,14 @@ void window_clear(struct window *w)
     memset(w, 0, sizeof *w);
 }
 
-/* Bytes read at w->next, short only where the source ends, or -1 with errno. */
-static ssize_t read_source(struct window *w, uint8_t *to, size_t n)
+ssize_t window_source_read(const struct window_source *s, void *to, size_t n, int64_t offset)
 {
-    const struct window_source *s = &w->source;
-
     if (!s->bytes)
-        return pread_full(s->fd, to, n, w->next);
-    size_t left = (int64_t)s->n > w->next ? s->n - (size_t)w->next : 0;
+        return pread_full(s->fd, to, n, offset);
+    size_t left = (int64_t)s->n > offset ? s->n - (size_t)offset : 0;
     if (n > left)
         n = left;
-    memcpy(to, (const uint8_t *)s->bytes + w->next, n);
+    memcpy(to, (const uint8_t *)s->bytes + (left ? offset : 0), n);
     return (ssize_t)n;
 }
 
@@ -56,7 +53,7 @@ bool window_fill(struct window *w, size_t n)
         want = (size_t)(w->limit - w->next);
     if (want == 0 || w->is_cut || w->rc < 0)
         return false;
-    ssize_t got = read_source(w, w->space + rest, want);
+    ssize_t got = window_source_read(&w->source, w->space + rest, want, w->next);
     if (got < 0) {
         w->rc = sewa_fail_errno(w->err, SEWA_E_IO, "cannot read '%s' at offset %" PRId64,
                                 w->source.name, w->next);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define WINDOW_BYTES 65536
 #define WINDOW_BYTES_MIN                                                     \
@@ -25,6 +26,9 @@ struct window_source {
     const void *bytes; /* or memory: n bytes, NULL for the descriptor */
     size_t n;
 };
+
+/* Bytes read at an offset, short only where the source ends, or -1 with errno. */
+ssize_t window_source_read(const struct window_source *source, void *to, size_t n, int64_t offset);
 
 struct window {
     const uint8_t *at, *end; /* what is in sight and not yet read; at is the reader's to move */
