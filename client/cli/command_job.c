@@ -111,6 +111,8 @@ static int wait_for_one(struct follow *f, const char *id, struct table *t)
     int rc = sewa_job_show(c->client, id, &job, &err);
     int status = rc < 0 ? explain(c, &err) : follow_job(f, &job);
 
+    if (rc < 0 && status == EXIT_INTERRUPTED)
+        follow_say(c, id);
     if (status == EXIT_OK) {
         if (c->format == FORMAT_TABLE)
             job_table_row(t, &job, wall_clock_ms());

@@ -105,6 +105,11 @@ static int wait_for_job(struct follow *f, struct sewa_job *job, struct sewa_erro
     return 0;
 }
 
+void follow_say(struct context *c, const char *id)
+{
+    say(c, "the job goes on; come back with: sewactl job watch %s", id);
+}
+
 int follow_job(struct follow *f, struct sewa_job *job)
 {
     struct context *c = f->context;
@@ -119,7 +124,7 @@ int follow_job(struct follow *f, struct sewa_job *job)
         return EXIT_OK;
     int status = explain(c, &err);
     if (status == EXIT_INTERRUPTED || status == EXIT_UNREACHABLE)
-        say(c, "the job goes on; come back with: sewactl job watch %s", job->id);
+        follow_say(c, job->id);
     return status;
 }
 

@@ -20,6 +20,9 @@ void follow_init(struct follow *f, struct context *c);
  */
 int follow_job(struct follow *f, struct sewa_job *job);
 
+/* How to come back to a job that nobody waits for any more. */
+void follow_say(struct context *c, const char *id);
+
 /* Wait for this job, show it in the format that is asked for; the exit status says how it ended.
  * With --output name only its id. */
 int follow_and_show(struct context *c, struct sewa_job *job);

@@ -23,6 +23,14 @@ def train(scratch, directory):
                    check=True, stdout=subprocess.DEVNULL, env=scratch.environment())
 
 
+def end(connection):
+    """Whoever reads from it or writes to it gets to know."""
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it has ended already
+
+
 class Door:
     """A unix socket that leads to a sewad, wherever it listens by now: an address that stays."""
 
@@ -32,6 +40,7 @@ class Door:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen(16)
+        self.connections = []
         self.threads = [threading.Thread(target=self._accept)]
 
     def __enter__(self):
@@ -39,7 +48,10 @@ class Door:
         return self
 
     def __exit__(self, *_):
-        self.listener.shutdown(socket.SHUT_RDWR)
+        end(self.listener)
+        self.threads[0].join()
+        for connection in self.connections:
+            end(connection)
         for thread in self.threads:
             thread.join()
         self.listener.close()
@@ -50,15 +62,22 @@ class Door:
                 inside = self.listener.accept()[0]
             except OSError:
                 return
+            self.connections.append(inside)
+            self.threads.append(threading.Thread(target=self._serve, args=(inside,)))
+            self.threads[-1].start()
+
+    def _serve(self, inside):
+        with inside:
+            host, port = self.sewad.address.rsplit(":", 1)
             try:
-                host, port = self.sewad.address.rsplit(":", 1)
                 outside = socket.create_connection((host, int(port)))
             except OSError:
-                inside.close()
-                continue
-            for pair in ((inside, outside), (outside, inside)):
-                self.threads.append(threading.Thread(target=self._carry, args=pair))
-                self.threads[-1].start()
+                return
+            with outside:
+                back = threading.Thread(target=self._carry, args=(outside, inside))
+                back.start()
+                self._carry(inside, outside)
+                back.join()
 
     def _carry(self, source, sink):
         """Until one side ends; then both do."""
@@ -70,11 +89,8 @@ class Door:
                 sink.sendall(data)
         except OSError:
             pass
-        for each in (source, sink):
-            try:
-                each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # the other direction was faster
+        end(source)
+        end(sink)
 
 
 class Digits(SharedServiceTest):
@@ -116,8 +132,8 @@ class Digits(SharedServiceTest):
                                                     "averaged/manifest.json"})
         job = self.sewad.job(uid)
         for artifact in job["artifacts"]:
-            data = open(self.ctl.path("averaged", artifact["name"]), "rb").read()
-            self.assertEqual(hashlib.sha256(data).hexdigest(), artifact["sha256"])
+            with open(self.ctl.path("averaged", artifact["name"]), "rb") as file:
+                self.assertEqual(hashlib.sha256(file.read()).hexdigest(), artifact["sha256"])
         cron = ("job", "submit", "--run", "digits", "--method", "sewa", "--evaluator", "digits",
                 "--if-new-checkpoints", "10", "--idempotency-key", "auto")
         outcome = self.ctl(*cron).expect(0, "nothing to do")
