@@ -1,4 +1,4 @@
-"""http_raw - bytes on a socket: framing that means two things, requests that are cut, late, large or
+"""http_raw - bytes on a socket: framing that means two things, requests that are cut, large or
 many, and clients that leave. What a well-behaved library would never send.
 """
 import socket
