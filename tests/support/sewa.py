@@ -280,8 +280,13 @@ class Sewad:
         return self.checkpoints(run, state="complete")
 
     def wait_complete(self, run, count):
-        """Wait until a run has so many complete checkpoints, and return them by step."""
+        """Wait until a run has so many complete checkpoints, and return them by step.
+
+        The run itself may still be on its way: a reload and the look at a root take a moment.
+        """
         def there():
+            if self.request("GET", "/api/v1/runs/" + run).status == 404:
+                return None
             found = self.complete(run)
             return found if len(found) == count else None
         try:
