@@ -204,7 +204,7 @@ static void test_answer_fields(void **state)
 {
     (void)state;
     struct fake f;
-    char name[8];
+    char name[16];
 
     fake_open(&f, HTTP_GET, "/x");
     reply_header(&f.rq, "ETag", "\"v1\"");
