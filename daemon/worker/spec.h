@@ -43,7 +43,7 @@ struct spec {
     unsigned banks; /* averages at a time, for the evaluator */
 };
 
-/* SEWA_E_PROTOCOL when something is missing or not what it should be. */
+/* SEWA_E_INVALID or SEWA_E_PROTOCOL when something is missing or not what it should be. */
 int spec_read(const json_t *message, struct spec **ret, struct sewa_error *err);
 void spec_free(struct spec *s); /* NULL is fine */
 AUTOPTR_DEFINE(spec_free, struct spec);
