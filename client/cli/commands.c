@@ -261,9 +261,20 @@ static const struct command commands[] = {
 };
 /* clang-format on */
 
+static const char details[] =
+    "Where the service is and who asks is looked for in this order: the options; SEWA_URL, "
+    "SEWA_TOKEN and SEWA_TOKEN_FILE in the environment; $XDG_CONFIG_HOME/sewa/config (or "
+    "~/.config/sewa/config); " SETTINGS_SYSTEM_FILE ". The files hold lines like \"url = "
+    "http://head:8787\" with the keys url, socket, token, token_file, request_timeout and "
+    "color.\n\n"
+    "stdout is data and stderr is talk. Exit status: 0 fine, 1 an error, 2 the command line is "
+    "wrong, 3 not found, 4 a conflict, 5 not allowed, 6 out of reach or too late, 7 the job has "
+    "failed, 8 it was cancelled, 130 interrupted.";
+
 const struct cli sewactl = {
     .program = "sewactl",
     .summary = "Ask sewad which checkpoints of a training run to average, and fetch the average.",
+    .details = details,
     .globals = globals,
     .nouns = nouns,
     .commands = commands,

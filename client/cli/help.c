@@ -106,6 +106,8 @@ static void program_help(const struct cli *cli, struct text *to)
         list_commands(cli, n->name, to);
     }
     write_options(to, "options of every command", cli->globals);
+    sewa_text_put(to, "\n");
+    wrap(to, cli->details, 0, 0);
     sewa_text_printf(to, "\n`%s NOUN VERB --help` says more.\n", cli->program);
 }
 

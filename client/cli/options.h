@@ -57,6 +57,7 @@ struct command {
 struct cli {
     const char *program;
     const char *summary;
+    const char *details;          /* what holds for all commands */
     const struct option *globals; /* taken by every command; its own go first */
     const struct noun *nouns;
     const struct command *commands;

@@ -129,6 +129,8 @@ static void help_of_everything(void **state)
     char line[128], usage[128];
 
     check_help("--help", "usage: sewactl NOUN VERB");
+    check_help("--help", "7 the job has");
+    check_help("--help", "SEWA_TOKEN_FILE in the environment");
     check_help("job|--help", "usage: sewactl job VERB");
     for (size_t i = 0; i < sewactl.command_count; i++) {
         const struct command *c = &sewactl.commands[i];
