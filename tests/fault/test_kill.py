@@ -88,6 +88,7 @@ class Killed(ServiceTest):
         if self.start_doomed(failpoint):
             uid = self.post_to_a_doomed_service(key)
             if not self.has_died(uid):
+                self.sewad.kill()  # now, before it comes to that place after all
                 return False
         else:
             self.sewad.wait_end()

@@ -191,16 +191,17 @@ class FullDisk(StateTest):
         """What a scan has seen and nobody could write down is not forgotten."""
         toy_run(self.scratch.join("toy"))
         toy_run(self.scratch.join("root", "below"))
-        for n in (2, 3, 4):  # the first is the schema's: without it nothing starts
-            with self.subTest(n=n):
-                sewad = self.service({"run": {"toy": {"path": self.scratch.join("toy")}},
-                                      "root": {"lab": {"path": self.scratch.join("root")}}},
-                                     SEWA_FAILPOINT="store_commit=errno:ENOSPC@%d" % n)
+        services = [self.service({"run": {"toy": {"path": self.scratch.join("toy")}},
+                                  "root": {"lab": {"path": self.scratch.join("root")}}},
+                                 SEWA_FAILPOINT="store_commit=errno:ENOSPC@%d" % n)
+                    for n in (2, 3, 4)]  # the first is the schema's: without it nothing starts
+        for sewad in services:
+            with self.subTest(environment=sewad.environment):
                 for run in ("toy", "lab.below"):
                     path = "/api/v1/runs/" + run
                     wait_until(lambda s=sewad, p=path: s.request("GET", p).status == 200, path)
                     sewad.wait_complete(run, 6)
-                sewad.stop()
+                self.assertIn("No space left on device", sewad.log_text())
 
     @needs_failpoints
     def test_the_disk_is_full_for_a_moment_of_a_job(self):

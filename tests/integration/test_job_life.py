@@ -112,9 +112,15 @@ class Waiting(LifeTest):
 
 
 class Cancelling(LifeTest):
+    def cancel(self, sewad, uid):
+        sewad.request("POST", JOBS + "/" + uid + "/cancel", {}).expect(202)
+
     def check_cancelled(self, sewad, uid):
         """Accepted, then cancelled, and nothing is left of it."""
-        sewad.request("POST", JOBS + "/" + uid + "/cancel", {}).expect(202)
+        self.cancel(sewad, uid)
+        self.check_is_cancelled(sewad, uid)
+
+    def check_is_cancelled(self, sewad, uid):
         done = sewad.wait_job(uid, "cancelled")
         self.assertIsNone(done["result"])
         self.assertEqual(done["artifacts"], [])
@@ -169,14 +175,17 @@ class Cancelling(LifeTest):
 
     @needs_failpoints
     def test_publishing_while_it_is_put_in_place(self):
+        jobs = []
         for place in ("publish_before_rename", "publish_after_rename"):
+            sewad = self.service_with({}, SEWA_FAILPOINT=place + "=sleep:3000")
+            uid = sewad.submit(run="toy", method="uniform")["id"]
+            sewad.wait_state(uid, "publishing")
+            wait_until(lambda: not self.scratch.processes("sewa-worker"), "the worker is done")
+            self.cancel(sewad, uid)
+            jobs.append((place, sewad, uid))
+        for place, sewad, uid in jobs:
             with self.subTest(place=place):
-                sewad = self.service_with({}, SEWA_FAILPOINT=place + "=sleep:3000")
-                uid = sewad.submit(run="toy", method="uniform")["id"]
-                sewad.wait_state(uid, "publishing")
-                wait_until(lambda: not sewad.workers(), "the worker is done")
-                self.check_cancelled(sewad, uid)
-                sewad.stop()
+                self.check_is_cancelled(sewad, uid)
 
     def test_again_and_again(self):
         sewad = self.service_with({"toy": gated(self.scratch)})

@@ -98,9 +98,14 @@ class Reload(ServiceTest):
                 del run["b"]
             sewad.configure(run=run)
             sewad.process.send_signal(signal.SIGHUP)
-        sewad.hang_up()
+        sewad.process.send_signal(signal.SIGHUP)
+
+        def watched():
+            reply = sewad.request("GET", "/api/v1/runs/b")
+            return reply.status == 200 and reply.json()["watched"]
+
+        wait_until(watched, "the last word counts")
         sewad.wait_complete("b", 2)
-        wait_until(lambda: sewad.get("/api/v1/runs/b")["watched"], "the last word counts")
 
 
 class Roots(ServiceTest):
