@@ -110,7 +110,7 @@ static int judge(struct request *rq, const struct guard *g, struct sewa_error *e
         rc = guard_target(rq->target_text, &rq->target, err);
     if (rc == 0)
         rc = find_route(rq, err);
-    if (rc < 0 || rq->reply)
+    if (rc < 0 || rq->status)
         return rc;
     if (s->draining && !(rq->route->flags & ROUTE_WHILE_DRAINING))
         return sewa_fail(err, SEWA_E_UNAVAILABLE, "the service is stopping");
@@ -170,7 +170,7 @@ static enum MHD_Result on_headers(struct request *rq, const char *method, const 
     if (guard_check(&g, version, &err) < 0)
         return refuse_at_once(rq, &err);
     if (judge(rq, &g, &err) == 0) {
-        rq->refused = rq->reply != NULL;
+        rq->refused = rq->status != 0;
         return MHD_YES;
     }
     if (g.expects_continue || g.content_length > DISCARD_MAX)
@@ -207,15 +207,17 @@ static void suspend(struct request *rq)
 static enum MHD_Result on_complete(struct request *rq)
 {
     rq->body_done = true;
-    if (!rq->reply && buf_failed(&rq->body))
+    if (!rq->status && buf_failed(&rq->body))
         reply_fail(rq, SEWA_E_NO_MEMORY, "no memory for the request");
-    if (!rq->reply && !rq->held) {
+    if (!rq->status && !rq->held) {
         rq->route->handle(rq->listener->server->o.api, rq);
-        if (!rq->reply && !rq->held)
+        if (!rq->status && !rq->held)
             reply_fail(rq, SEWA_E_INTERNAL, "the handler gave no answer");
     }
     if (rq->reply)
         return queue_reply(rq);
+    if (rq->status)
+        return MHD_NO; /* there was no memory even for the answer: end the connection */
     suspend(rq);
     return MHD_YES;
 }

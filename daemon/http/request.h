@@ -54,7 +54,7 @@ struct request {
     struct MHD_Response *reply; /* set by reply_ functions */
     bool reply_is_shared;       /* the reference is somebody else's */
     bool streams;               /* the reply goes on until its source ends */
-    unsigned status;
+    unsigned status; /* not 0: it is answered, also when there was no memory for a reply */
     struct {
         char *name, *value;
     } headers[REQUEST_REPLY_HEADERS_MAX];

@@ -10,6 +10,12 @@
 #include <strings.h>
 
 static char answer_body[1 << 16];
+static bool no_memory;
+
+void fake_no_memory(bool none)
+{
+    no_memory = none;
+}
 
 const char *MHD_lookup_connection_value(struct MHD_Connection *c, enum MHD_ValueKind kind,
                                         const char *key)
@@ -28,6 +34,8 @@ struct MHD_Response *MHD_create_response_from_buffer(size_t n, void *data,
 {
     struct MHD_Response *(*real)(size_t, void *, enum MHD_ResponseMemoryMode);
 
+    if (no_memory)
+        return NULL;
     *(void **)&real = dlsym(RTLD_NEXT, "MHD_create_response_from_buffer");
     assert_true(n < sizeof answer_body);
     memcpy(answer_body, data, n);

@@ -1,6 +1,7 @@
 /*
  * fake - a request without a connection: its target, header fields and body are given, and what it
- * is answered with can be looked at. In place of the HTTP library's two functions that need one.
+ * is answered with can be looked at. In place of the HTTP library's two functions that need one; so
+ * handlers that ask for header fields cannot be tested with a real connection in this folder.
  */
 #ifndef TESTS_UNIT_HTTP_FAKE_H
 #define TESTS_UNIT_HTTP_FAKE_H
@@ -27,6 +28,9 @@ void fake_close(struct fake *f);
 
 /* A field of the answer, or NULL. */
 const char *fake_answer_field(const struct fake *f, const char *name);
+
+/* From now on (or not any more) no answer can be made for want of memory. */
+void fake_no_memory(bool none);
 
 /* The body of the last answer that was made; "" when it had none. */
 const char *fake_answer_body(void);

@@ -2,7 +2,7 @@
  * test_server - the server with a table of its own and real sockets: who is late, what is held when
  * clients leave and when it stops, and where it cannot listen. Both ends run on one loop.
  */
-#include "support/support.h"
+#include "fake.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,10 +26,11 @@ enum {
     PART = 32768
 };
 
-struct api {
+/* What the handlers below have seen. */
+static struct {
     struct request *held;
     int cancelled, lost;
-};
+} seen;
 
 /* ---- handlers ---- */
 
@@ -51,25 +52,24 @@ static void nothing(struct api *a, struct request *rq)
     (void)rq;
 }
 
-static struct api api;
-
 static void on_cancel(struct request *rq)
 {
-    api.cancelled++;
-    api.held = NULL;
+    seen.cancelled++;
+    seen.held = NULL;
     reply_fail(rq, SEWA_E_UNAVAILABLE, "cancelled");
 }
 
 static void on_lost(struct request *rq)
 {
     (void)rq;
-    api.lost++;
-    api.held = NULL;
+    seen.lost++;
+    seen.held = NULL;
 }
 
 static void hold(struct api *a, struct request *rq)
 {
-    a->held = rq;
+    (void)a;
+    seen.held = rq;
     rq->on_cancel = on_cancel;
     request_hold(rq);
 }
@@ -77,7 +77,8 @@ static void hold(struct api *a, struct request *rq)
 /* As a write to the index: it cannot be cancelled. */
 static void work(struct api *a, struct request *rq)
 {
-    a->held = rq;
+    (void)a;
+    seen.held = rq;
     rq->on_lost = on_lost;
     request_hold(rq);
 }
@@ -115,14 +116,13 @@ static struct server_options options_of(struct service *s)
                                     .worker_socket = s->socket,
                                     .routes = table,
                                     .route_count = COUNT_OF(table),
-                                    .api = &api,
                                     .connection_max = 50 };
 }
 
 static void prepare(struct service *s)
 {
     memset(s, 0, sizeof *s);
-    memset(&api, 0, sizeof api);
+    memset(&seen, 0, sizeof seen);
     s->dir = scratch_new();
     assert_true(asprintf(&s->socket, "%s/s", s->dir) > 0);
     uv_loop_init(&s->loop);
@@ -248,7 +248,7 @@ static void expect_held(struct service *s, bool held)
 {
     int64_t end_ms = clock_monotonic_ms() + PATIENCE_MS;
 
-    while ((api.held != NULL) != held) {
+    while ((seen.held != NULL) != held) {
         assert_true(clock_monotonic_ms() < end_ms);
         pump(s, NULL);
     }
@@ -337,7 +337,7 @@ static void test_client_that_leaves(void **state)
     assert_false(server_is_idle(s->server));
     close(c.fd);
     expect_held(s, false);
-    assert_int_equal(api.cancelled, 1);
+    assert_int_equal(seen.cancelled, 1);
     assert_true(server_is_idle(s->server));
 }
 
@@ -350,7 +350,7 @@ static void test_draining(void **state)
     ask(&held, "/hold");
     expect_held(s, true);
     server_drain(s->server);
-    assert_int_equal(api.cancelled, 1);
+    assert_int_equal(seen.cancelled, 1);
     expect(s, &held, "\"detail\":\"cancelled\"");
     open_client(s, &fresh);
     ask(&fresh, "/now");
@@ -375,8 +375,8 @@ static void test_stopping(void **state)
     ask(&c, "/work");
     expect_held(s, true);
     stop(s);
-    assert_int_equal(api.lost, 1);
-    assert_int_equal(api.cancelled, 0);
+    assert_int_equal(seen.lost, 1);
+    assert_int_equal(seen.cancelled, 0);
     expect(s, &c, NULL);
     assert_memory_equal(c.got, "HTTP/1.1 503 ", 13);
     assert_int_equal(access(s->socket, F_OK), -1);
@@ -391,6 +391,44 @@ static void test_handler_without_an_answer(void **state)
     open_client(s, &c);
     ask(&c, "/nothing");
     expect(s, &c, "\"code\":\"internal\"");
+    close(c.fd);
+}
+
+/* Not even an answer that there is no memory: the connection ends, and the service goes on. */
+static void test_no_memory_for_any_answer(void **state)
+{
+    static const char *const requests[] = {
+        "GET /now HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "OPTIONS /now HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /now HTTP/1.1\r\n\r\n",
+        "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST /count HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n",
+        "POST /count HTTP/1.1\r\nHost: example.org\r\nContent-Length: 2\r\n\r\n{}",
+    };
+    struct service *s = *state;
+    struct client c;
+
+    fake_no_memory(true);
+    for (size_t i = 0; i < COUNT_OF(requests); i++) {
+        open_client(s, &c);
+        say(&c, requests[i]);
+        if (strstr(requests[i], "99999"))
+            shutdown(c.fd, SHUT_WR); /* its body is not waited for any longer */
+        expect(s, &c, NULL);
+        close(c.fd);
+    }
+    open_client(s, &c);
+    ask(&c, "/hold");
+    expect_held(s, true);
+    seen.held->on_cancel(seen.held);
+    expect(s, &c, NULL);
+    close(c.fd);
+    fake_no_memory(false);
+    assert_true(server_is_idle(s->server));
+    open_client(s, &c);
+    ask(&c, "/now");
+    expect(s, &c, "{\"it\":\"works\"}");
     close(c.fd);
 }
 
@@ -496,6 +534,7 @@ int main(void)
         WITH_SERVER(test_draining),
         WITH_SERVER(test_stopping),
         WITH_SERVER(test_handler_without_an_answer),
+        WITH_SERVER(test_no_memory_for_any_answer),
         WITH_SERVER(test_worker_socket),
         cmocka_unit_test(test_addresses),
         WITH_SERVER(test_places_that_are_taken),
