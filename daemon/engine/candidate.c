@@ -114,7 +114,8 @@ static int check_header(const struct candidate *c, int fd, const char *path, str
 {
     AUTOPTR(layout_free) struct layout *l = NULL;
     char want[SHA256_HEX_SIZE], got[SHA256_HEX_SIZE];
-    int rc = checkpoint_read(fd, path, c->bytes, &l, err);
+    const struct checkpoint_options options = { .state_key = c->state_key };
+    int rc = checkpoint_read_file(fd, path, c->bytes, &options, &l, err);
 
     if (rc < 0)
         return header_failed(rc, path, err);

@@ -20,6 +20,7 @@ struct candidate {
     int64_t bytes;         /* what the index says of the file */
     int64_t mtime_ns;
     uint8_t header_digest[32];
+    const char *state_key; /* where the weights are in the file (checkpoint.h); NULL: look for it */
 };
 
 /* "checkpoint 'ckpt_01J...' (step 1200)": heap memory, NULL when there is none. */

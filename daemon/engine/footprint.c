@@ -67,7 +67,9 @@ int64_t footprint_stream(const struct footprint *f)
     int64_t row = (piece > widest ? piece : widest) + STAGGER;
     int64_t bits = multiply(f->candidates, f->data_bytes / (8 * (int64_t)DOTS_CHUNK) + f->tensors);
 
-    return add(add(multiply(f->threads, multiply(f->candidates, row)), bits), tables(f));
+    int64_t views = add(f->view_bytes, multiply(f->candidates, multiply(f->tensors, 64)));
+    int64_t scratch = multiply(f->threads, multiply(f->candidates, row));
+    return add(add(scratch, bits), add(tables(f), f->view_bytes > 0 ? views : 0));
 }
 
 int64_t footprint_materialize(void)

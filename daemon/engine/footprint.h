@@ -16,6 +16,8 @@ struct footprint {
     int64_t tensors;    /* of one candidate */
     int64_t data_bytes; /* of all tensors of one candidate */
     int64_t threads;
+    int64_t
+        view_bytes; /* of tensors with strides, of all candidates together: a stream keeps them */
 };
 
 /* Bytes; INT64_MAX when that is too small a number. */

@@ -29,9 +29,14 @@ struct resident {
     struct roster *roster;
     char *rows; /* MAP_FAILED until mapped */
     size_t map_bytes;
-    int64_t data_bytes; /* of one candidate's tensors, without padding */
+    int64_t data_bytes; /* of all candidates' tensors, without padding */
     struct nonfinite *nonfinite;
     size_t nonfinite_count;
+};
+
+/* A tensor of a candidate that does not lie in C order. */
+struct place {
+    uint32_t candidate, tensor;
 };
 
 /* While the files are read. */
@@ -40,7 +45,8 @@ struct reading {
     struct resident *resident;
     const atomic_bool *cancel;
     struct progress *progress;
-    size_t segments; /* of one candidate */
+    size_t segments;   /* of one candidate, at most: the first items */
+    struct buf places; /* of struct place: the items behind them */
     atomic_int_least64_t done_bytes;
     pthread_mutex_t lock;
     struct buf found; /* of struct nonfinite, in any order, several for a tensor; under lock */
@@ -97,7 +103,7 @@ static struct cursor cursor_at(struct resident *r, size_t candidate, size_t segm
     }
     c.row = r->rows + (int64_t)candidate * m->row_bytes;
     c.from = cut(begin, p->position[c.i], bytes_at(p, c.i));
-    c.end = begin + SEGMENT < r->data_bytes ? begin + SEGMENT : r->data_bytes;
+    c.end = begin + SEGMENT < p->position[m->count] ? begin + SEGMENT : p->position[m->count];
     return c;
 }
 
@@ -184,27 +190,46 @@ static void remember(struct reading *r, size_t candidate, uint32_t tensor, size_
     pthread_mutex_unlock(&r->lock);
 }
 
-static void look_for_nonfinite(struct reading *r, size_t candidate, const struct step *s)
+static void look_for_nonfinite(struct reading *r, size_t candidate, uint32_t tensor,
+                               const void *values, size_t bytes)
 {
-    const struct resident *resident = r->resident;
+    const struct model_tensor *t = &r->resident->roster->model->tensors[tensor];
+    size_t count = nonfinite_count(r->resident->engine->kernels, t, values, bytes);
 
-    for (int i = 0; i < s->count; i++) {
-        const struct model_tensor *t = &resident->roster->model->tensors[s->tensor[i]];
-        size_t count = nonfinite_count(resident->engine->kernels, t, s->vector[i].iov_base,
-                                       s->vector[i].iov_len);
-        if (count > 0)
-            remember(r, candidate, s->tensor[i], count);
-    }
+    if (count > 0)
+        remember(r, candidate, tensor, count);
 }
 
-static int read_segment(struct pool_task *task, size_t item, unsigned thread,
+static void tell_progress(struct reading *r, int64_t bytes, unsigned thread)
+{
+    int64_t done = atomic_fetch_add(&r->done_bytes, bytes) + bytes;
+
+    if (thread == 0)
+        progress_tell(r->progress, done, r->resident->data_bytes);
+}
+
+/* A view, whole: where it lies in the file says nothing about where its parts go. */
+static int read_view(struct reading *r, const struct place *place, unsigned thread,
+                     struct sewa_error *err)
+{
+    const struct roster *roster = r->resident->roster;
+    const struct model_tensor *t = &roster->model->tensors[place->tensor];
+    char *row = r->resident->rows + place->candidate * roster->model->row_bytes + t->row_offset;
+    size_t bytes = (size_t)t->elements * model_element_bytes(t);
+    int rc = roster_gather(roster, place->candidate, place->tensor, row, r->cancel, err);
+
+    if (rc < 0)
+        return rc;
+    look_for_nonfinite(r, place->candidate, place->tensor, row, bytes);
+    tell_progress(r, (int64_t)bytes, thread);
+    return 0;
+}
+
+static int read_segment(struct reading *r, size_t candidate, size_t segment, unsigned thread,
                         struct sewa_error *err)
 {
-    struct reading *r = container_of(task, struct reading, task);
-    size_t candidate = item / r->segments;
-    struct cursor cursor = cursor_at(r->resident, candidate, item % r->segments);
+    struct cursor cursor = cursor_at(r->resident, candidate, segment);
     const struct candidate *c = cursor.entry->candidate;
-    int64_t total = r->resident->data_bytes * (int64_t)r->resident->roster->count;
     struct step step;
 
     while (step_next(&cursor, &step)) {
@@ -215,12 +240,33 @@ static int read_segment(struct pool_task *task, size_t item, unsigned thread,
             return candidate_read_failed(c, step.offset, err);
         if ((size_t)n < step.bytes)
             return candidate_cut_short(c, step.offset + n, err);
-        look_for_nonfinite(r, candidate, &step);
-        int64_t done = atomic_fetch_add(&r->done_bytes, n) + n;
-        if (thread == 0)
-            progress_tell(r->progress, done, total);
+        for (int i = 0; i < step.count; i++)
+            look_for_nonfinite(r, candidate, step.tensor[i], step.vector[i].iov_base,
+                               step.vector[i].iov_len);
+        tell_progress(r, n, thread);
     }
     return 0;
+}
+
+static int read_item(struct pool_task *task, size_t item, unsigned thread, struct sewa_error *err)
+{
+    struct reading *r = container_of(task, struct reading, task);
+    size_t segments = r->segments * r->resident->roster->count;
+
+    if (item < segments)
+        return read_segment(r, item / r->segments, item % r->segments, thread, err);
+    const struct place *places = (const struct place *)(const void *)r->places.data;
+    return read_view(r, &places[item - segments], thread, err);
+}
+
+static void list_views(struct reading *r)
+{
+    const struct roster *roster = r->resident->roster;
+
+    for (uint32_t i = 0; i < roster->count; i++)
+        for (uint32_t t = 0; roster->entries[i].placement->stride && t < roster->model->count; t++)
+            if (roster_is_view(roster, i, t))
+                buf_append(&r->places, &(struct place){ i, t }, sizeof(struct place));
 }
 
 /* ---- what was found ---- */
@@ -305,22 +351,35 @@ static int map_rows(struct resident *r, int64_t budget, struct sewa_error *err)
 
 static int read_all(struct resident *r, const struct resident_options *o, struct sewa_error *err)
 {
+    const struct roster *roster = r->roster;
     struct reading reading = {
-        .task.run = read_segment,
+        .task.run = read_item,
         .resident = r,
         .cancel = o->cancel,
         .progress = o->progress,
-        .segments = (size_t)((r->data_bytes + SEGMENT - 1) / SEGMENT),
         .lock = PTHREAD_MUTEX_INITIALIZER,
     };
+    int rc = 0;
 
-    int rc = pool_run(r->engine->pool, &reading.task, reading.segments * r->roster->count,
+    for (size_t i = 0; i < roster->count; i++) {
+        const struct placement *p = roster->entries[i].placement;
+        size_t segments = (size_t)((p->position[roster->model->count] + SEGMENT - 1) / SEGMENT);
+        reading.segments = segments > reading.segments ? segments : reading.segments;
+        r->data_bytes += p->position[roster->model->count] + p->view_bytes;
+    }
+    list_views(&reading);
+    if (buf_failed(&reading.places))
+        rc = sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to list views of tensors");
+    size_t views = reading.places.len / sizeof(struct place);
+    if (rc == 0)
+        rc = pool_run(r->engine->pool, &reading.task, reading.segments * roster->count + views,
                       o->cancel, err);
     if (rc == 0)
         rc = collect_nonfinite(r, &reading.found, err);
     if (rc == 0)
-        progress_tell(o->progress, resident_bytes_read(r), resident_bytes_read(r));
+        progress_tell(o->progress, r->data_bytes, r->data_bytes);
     buf_clear(&reading.found);
+    buf_clear(&reading.places);
     pthread_mutex_destroy(&reading.lock);
     return rc;
 }
@@ -351,7 +410,6 @@ int resident_open(const struct engine *e, const struct resident_options *o, stru
         return rc;
     const struct roster *roster = r->roster;
     r->source = (struct source){ .roster = roster, .fetch = fetch };
-    r->data_bytes = roster->entries[0].placement->position[roster->model->count];
     rc = map_rows(r, o->memory_budget_bytes, err);
     if (rc == 0)
         rc = read_all(r, o, err);
@@ -389,7 +447,7 @@ const struct model *resident_model(const struct resident *r)
 
 int64_t resident_bytes_read(const struct resident *r)
 {
-    return r->data_bytes * (int64_t)r->roster->count;
+    return r->data_bytes;
 }
 
 int64_t resident_memory_bytes(const struct resident *r)

@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/gather.h"
 #include "formats/layout.h"
 
-/* One allocation: the struct, then offsets and positions, then the order. */
+/* One allocation: the struct, pointers to strides, then offsets ... strides, then the order. */
 struct placement_body {
     struct placement placement;
-    int64_t *offset, *position;
+    const int64_t **stride;
+    int64_t *offset, *position, *span_bytes, *strides;
     uint32_t *order;
 };
 
@@ -33,26 +35,61 @@ static void placement_free(struct placement *p)
     free(p); /* the first member of its block */
 }
 
-static struct placement_body *placement_allocate(size_t tensors)
+/* ranks: of all views together. */
+static struct placement_body *placement_allocate(size_t tensors, size_t views, size_t ranks)
 {
-    size_t words = 2 * tensors + 1;
-    struct placement_body *p =
-        calloc(1, sizeof *p + words * sizeof(int64_t) + tensors * sizeof(uint32_t));
+    size_t pointers = views > 0 ? tensors : 0;
+    size_t words = 2 * tensors + 1 + pointers + ranks;
+    struct placement_body *p = calloc(1, sizeof *p + pointers * sizeof(int64_t *) +
+                                             words * sizeof(int64_t) + tensors * sizeof(uint32_t));
 
     if (!p)
         return NULL;
-    p->offset = (int64_t *)(void *)(p + 1);
+    p->stride = (const int64_t **)(void *)(p + 1);
+    p->offset = (int64_t *)(void *)(p->stride + pointers);
     p->position = p->offset + tensors;
-    p->order = (uint32_t *)(void *)(p->position + tensors + 1);
+    p->span_bytes = p->position + tensors + 1;
+    p->strides = p->span_bytes + pointers;
+    p->order = (uint32_t *)(void *)(p->strides + ranks);
     p->placement = (struct placement){ p->offset, p->order, p->position };
+    if (views > 0) {
+        p->placement.stride = p->stride;
+        p->placement.span_bytes = p->span_bytes;
+    }
     return p;
+}
+
+/* An empty tensor is in any order. */
+static bool is_view(const struct tensor *t)
+{
+    return t->stride && t->elements > 0;
+}
+
+static void place_views(struct placement_body *p, const struct layout *l)
+{
+    int64_t *strides = p->strides;
+
+    for (size_t t = 0; t < l->count; t++) {
+        const struct tensor *tensor = &l->tensors[l->by_name[t]];
+        if (!is_view(tensor))
+            continue;
+        p->stride[t] = memcpy(strides, tensor->stride, tensor->rank * sizeof *strides);
+        p->span_bytes[t] = tensor->span_bytes;
+        p->placement.view_bytes += tensor->bytes;
+        strides += tensor->rank;
+    }
 }
 
 /* Tensor t of the model is the t-th by name of every layout. */
 static struct placement *placement_new(const struct layout *l, int64_t data_begin)
 {
-    struct placement_body *p = placement_allocate(l->count);
+    size_t views = 0, ranks = 0;
 
+    for (size_t i = 0; i < l->count; i++) {
+        views += is_view(&l->tensors[i]);
+        ranks += is_view(&l->tensors[i]) ? l->tensors[i].rank : 0;
+    }
+    struct placement_body *p = placement_allocate(l->count, views, ranks);
     if (!p)
         return NULL;
     for (size_t t = 0; t < l->count; t++) {
@@ -60,14 +97,23 @@ static struct placement *placement_new(const struct layout *l, int64_t data_begi
         p->order[l->by_name[t]] = (uint32_t)t;
     }
     for (size_t i = 0; i < l->count; i++)
-        p->position[i + 1] = p->position[i] + l->tensors[i].bytes;
+        p->position[i + 1] = p->position[i] + (is_view(&l->tensors[i]) ? 0 : l->tensors[i].bytes);
+    place_views(p, l);
     return &p->placement;
 }
 
-static bool is_same_placement(const struct placement *a, const struct placement *b, size_t tensors)
+static bool is_same_placement(const struct placement *a, const struct placement *b,
+                              const struct model *m)
 {
-    return memcmp(a->offset, b->offset, tensors * sizeof a->offset[0]) == 0 &&
-           memcmp(a->order, b->order, tensors * sizeof a->order[0]) == 0;
+    if (memcmp(a->offset, b->offset, m->count * sizeof a->offset[0]) != 0 ||
+        memcmp(a->order, b->order, m->count * sizeof a->order[0]) != 0 || !a->stride != !b->stride)
+        return false;
+    for (size_t t = 0; a->stride && t < m->count; t++) {
+        const int64_t *x = a->stride[t], *y = b->stride[t];
+        if (!x != !y || (x && memcmp(x, y, m->tensors[t].rank * sizeof *x) != 0))
+            return false;
+    }
+    return true;
 }
 
 static int no_memory(const char *name, struct sewa_error *err)
@@ -99,7 +145,7 @@ static int place_entry(struct roster_body *body, size_t i, const struct layout *
     struct placement *p = placement_new(l, entry->data_begin);
     if (!p)
         return no_memory(body->names[i], err);
-    if (i > 0 && is_same_placement(p, body->owned[0], l->count)) {
+    if (i > 0 && is_same_placement(p, body->owned[0], body->roster.model)) {
         placement_free(p);
         p = NULL;
     }
@@ -189,6 +235,31 @@ int roster_open(const struct engine *e, const struct candidate *candidates, size
     body->first = NULL;
     *ret = TAKE(r);
     return 0;
+}
+
+bool roster_is_view(const struct roster *r, size_t i, size_t t)
+{
+    const struct placement *p = r->entries[i].placement;
+
+    return p->stride && p->stride[t];
+}
+
+int roster_gather(const struct roster *r, size_t i, size_t t, void *out, const atomic_bool *cancel,
+                  struct sewa_error *err)
+{
+    const struct roster_entry *entry = &r->entries[i];
+    const struct placement *p = entry->placement;
+    const struct model_tensor *tensor = &r->model->tensors[t];
+    const struct view v = {
+        .offset = entry->data_begin + p->offset[t],
+        .span_bytes = p->span_bytes[t],
+        .element_bytes = model_element_bytes(tensor),
+        .rank = tensor->rank,
+        .shape = tensor->shape,
+        .stride = p->stride[t],
+    };
+
+    return gather(entry->fd, entry->candidate, &v, out, cancel, err);
 }
 
 void roster_close_files(struct roster *r)

@@ -12,9 +12,16 @@
 
 /* Where a file has the tensors of the model. Files that agree share one. */
 struct placement {
-    const int64_t *offset;   /* of tensor t, in bytes from the start of the data */
-    const uint32_t *order;   /* tensors in the order of the file */
-    const int64_t *position; /* bytes of tensor data before order[i]; [count] is the sum */
+    const int64_t *offset; /* of tensor t, in bytes from the start of the data */
+    const uint32_t *order; /* tensors in the order of the file */
+
+    /* Bytes of tensors in C order before order[i]; [count] is the sum. Views count nothing. */
+    const int64_t *position;
+
+    /* Strides of tensor t, rank numbers in elements, NULL in C order; NULL: all are. */
+    const int64_t *const *stride;
+    const int64_t *span_bytes; /* of a view: from its first element to the end of the last */
+    int64_t view_bytes;        /* of the elements of all views */
 };
 
 struct roster_entry {
@@ -42,6 +49,15 @@ int roster_open(const struct engine *e, const struct candidate *candidates, size
                 const atomic_bool *cancel, struct roster **ret, struct sewa_error *err);
 void roster_close(struct roster *r); /* NULL is fine */
 AUTOPTR_DEFINE(roster_close, struct roster);
+
+/* Whether candidate i has tensor t as a view, not in C order: then it is to be gathered. */
+bool roster_is_view(const struct roster *r, size_t i, size_t t);
+
+/*
+ * All elements of a view of candidate i into out, in C order. As gather().
+ */
+int roster_gather(const struct roster *r, size_t i, size_t t, void *out, const atomic_bool *cancel,
+                  struct sewa_error *err);
 
 /* Close the descriptors; the rest stays. */
 void roster_close_files(struct roster *r);

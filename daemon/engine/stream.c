@@ -46,6 +46,7 @@ struct stream {
     char *scratch; /* MAP_FAILED until mapped */
     size_t scratch_bytes, thread_bytes;
     int64_t row_bytes; /* from one candidate to the next */
+    char **views; /* candidates x tensors: gathered, behind the scratch; NULL: there are none */
     atomic_int_least64_t bytes_read, cold_reads, dropped_bytes;
 };
 
@@ -106,7 +107,8 @@ static void advise(struct source *source, const struct piece *piece, const uint3
         struct file_state *f = &s->files[which[i]];
         int fd = s->roster->entries[which[i]].fd;
         struct extent x = extent_of(s, piece, which[i]);
-        if (atomic_load_explicit(&f->cold, memory_order_relaxed) <= 0)
+        if (atomic_load_explicit(&f->cold, memory_order_relaxed) <= 0 ||
+            roster_is_view(s->roster, which[i], piece->tensor))
             continue;
         if (is_cached(f, fd, x.offset)) {
             atomic_fetch_sub_explicit(&f->cold, 1, memory_order_relaxed);
@@ -181,6 +183,26 @@ static int read_extent(struct stream *s, uint32_t candidate, char *to, struct ex
 
 /* ---- values that are not finite ---- */
 
+static const char *view_at(const struct stream *s, uint32_t candidate, size_t tensor)
+{
+    return s->views ? s->views[candidate * s->roster->model->count + tensor] : NULL;
+}
+
+/* Point *ret to the piece: in a view, or read into the row. */
+static int read_piece(struct stream *s, const struct piece *piece, uint32_t candidate, char *row,
+                      const char **ret, struct sewa_error *err)
+{
+    const char *view = view_at(s, candidate, piece->tensor);
+    struct extent x = extent_of(s, piece, candidate);
+
+    *ret = row;
+    if (!view)
+        return read_extent(s, candidate, row, x, err);
+    size_t size = model_element_bytes(&s->roster->model->tensors[piece->tensor]);
+    *ret = view + piece->first * (int64_t)size;
+    return 0;
+}
+
 /* How many the whole tensor has: read once more, in the row where the first was found. */
 static int count_in_tensor(struct stream *s, uint32_t candidate, size_t tensor, char *row,
                            int64_t *ret, struct sewa_error *err)
@@ -192,12 +214,13 @@ static int count_in_tensor(struct stream *s, uint32_t candidate, size_t tensor, 
     *ret = 0;
     for (; piece.first < t->elements; piece.first += (int64_t)piece.count) {
         int64_t left = t->elements - piece.first;
+        const char *values;
         piece.count = left < (int64_t)most ? (size_t)left : most;
-        struct extent x = extent_of(s, &piece, candidate);
-        int rc = read_extent(s, candidate, row, x, err);
+        int rc = read_piece(s, &piece, candidate, row, &values, err);
         if (rc < 0)
             return rc;
-        *ret += (int64_t)nonfinite_count(s->engine->kernels, t, row, x.bytes);
+        *ret += (int64_t)nonfinite_count(s->engine->kernels, t, values,
+                                         piece.count * model_element_bytes(t));
     }
     return 0;
 }
@@ -217,16 +240,19 @@ static int refuse(struct stream *s, uint32_t candidate, size_t tensor, char *row
 /* ---- the source ---- */
 
 static int fetch_one(struct stream *s, const struct piece *piece, uint32_t candidate, char *row,
-                     struct sewa_error *err)
+                     const void **ret, struct sewa_error *err)
 {
     const struct model_tensor *t = &s->roster->model->tensors[piece->tensor];
-    struct extent x = extent_of(s, piece, candidate);
-    int rc = read_extent(s, candidate, row, x, err);
+    const char *values;
+    int rc = read_piece(s, piece, candidate, row, &values, err);
 
     if (rc < 0)
         return rc;
-    drop_behind(s, piece, candidate, x);
-    if (!s->allow_nonfinite && nonfinite_count(s->engine->kernels, t, row, x.bytes) > 0)
+    if (values == row)
+        drop_behind(s, piece, candidate, extent_of(s, piece, candidate));
+    *ret = values;
+    if (!s->allow_nonfinite &&
+        nonfinite_count(s->engine->kernels, t, values, piece->count * model_element_bytes(t)) > 0)
         return refuse(s, candidate, piece->tensor, row, err);
     return 0;
 }
@@ -240,10 +266,9 @@ static int fetch(struct source *source, const struct piece *piece, const uint32_
     if (s->cancel && atomic_load_explicit(s->cancel, memory_order_relaxed))
         return sewa_fail(err, SEWA_E_CANCELLED, "cancelled");
     for (size_t i = 0; i < count; i++, row += s->row_bytes) {
-        int rc = fetch_one(s, piece, which[i], row, err);
+        int rc = fetch_one(s, piece, which[i], row, &x[i], err);
         if (rc < 0)
             return rc;
-        x[i] = row;
     }
     return 0;
 }
@@ -272,31 +297,91 @@ static int64_t largest_piece(const struct model *m, size_t piece_bytes)
     return largest;
 }
 
+/* ---- views: gathered once, when the stream is opened, and kept ---- */
+
+static int64_t view_stride(const struct model_tensor *t)
+{
+    int64_t bytes = t->elements * (int64_t)model_element_bytes(t);
+
+    return (bytes + MODEL_ALIGNMENT - 1) / MODEL_ALIGNMENT * MODEL_ALIGNMENT;
+}
+
+static int64_t bytes_of_views(const struct roster *r)
+{
+    int64_t bytes = 0;
+
+    for (size_t i = 0; i < r->count; i++)
+        for (size_t t = 0; r->entries[i].placement->stride && t < r->model->count; t++)
+            if (roster_is_view(r, i, t))
+                bytes += view_stride(&r->model->tensors[t]);
+    return bytes;
+}
+
+struct gather_task {
+    struct pool_task task;
+    struct stream *stream;
+};
+
+static int gather_view(struct pool_task *task, size_t item, unsigned thread, struct sewa_error *err)
+{
+    struct stream *s = container_of(task, struct gather_task, task)->stream;
+    size_t i = item / s->roster->model->count, t = item % s->roster->model->count;
+
+    (void)thread;
+    if (!s->views[item])
+        return 0;
+    const struct model_tensor *tensor = &s->roster->model->tensors[t];
+    atomic_fetch_add(&s->bytes_read, tensor->elements * (int64_t)model_element_bytes(tensor));
+    return roster_gather(s->roster, i, t, s->views[item], s->cancel, err);
+}
+
+/* at: where the first one begins. */
+static int gather_views(struct stream *s, char *at, struct sewa_error *err)
+{
+    const struct roster *r = s->roster;
+    struct gather_task all = { .task.run = gather_view, .stream = s };
+
+    s->views = calloc(r->count * r->model->count, sizeof *s->views);
+    if (!s->views)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to list views of tensors");
+    for (size_t i = 0; i < r->count; i++)
+        for (size_t t = 0; t < r->model->count; t++)
+            if (roster_is_view(r, i, t)) {
+                s->views[i * r->model->count + t] = at;
+                at += view_stride(&r->model->tensors[t]);
+            }
+    return pool_run(s->engine->pool, &all.task, r->count * r->model->count, s->cancel, err);
+}
+
+/* ---- scratch memory ---- */
+
 static int map_scratch(struct stream *s, int64_t budget, struct sewa_error *err)
 {
     int64_t threads = pool_threads(s->engine->pool), count = (int64_t)s->roster->count;
+    int64_t views = bytes_of_views(s->roster);
 
     s->source.piece_bytes = footprint_piece_bytes(count);
     s->row_bytes = model_stagger(largest_piece(s->roster->model, s->source.piece_bytes));
-    int64_t bytes = s->row_bytes * count * threads; /* of chunks: far below 2^63 */
+    int64_t scratch = s->row_bytes * count * threads, bytes; /* of chunks: far below 2^63 */
+    if (__builtin_add_overflow(scratch, views, &bytes))
+        bytes = INT64_MAX;
     if (budget > 0 && bytes > budget)
         return sewa_fail(err, SEWA_E_NO_MEMORY,
                          "to read %zu checkpoints piece by piece takes %" PRId64
                          " bytes of memory, the budget is %" PRId64 " bytes",
                          s->roster->count, bytes, budget);
-    void *scratch =
-        failpoint_errno("stream_map")
-            ? MAP_FAILED
-            : mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (scratch == MAP_FAILED)
+    void *map = failpoint_errno("stream_map") ? MAP_FAILED
+                                              : mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE,
+                                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED)
         return sewa_fail_errno(err, SEWA_E_NO_MEMORY,
                                "cannot get %" PRId64 " bytes of memory to read %zu checkpoints",
                                bytes, s->roster->count);
-    (void)madvise(scratch, (size_t)bytes, MADV_HUGEPAGE); /* a wish */
-    s->scratch = scratch;
+    (void)madvise(map, (size_t)bytes, MADV_HUGEPAGE); /* a wish */
+    s->scratch = map;
     s->scratch_bytes = (size_t)bytes;
     s->thread_bytes = (size_t)(s->row_bytes * count);
-    return 0;
+    return views > 0 ? gather_views(s, s->scratch + scratch, err) : 0;
 }
 
 static bool exceeds_page_cache(const struct stream *s, int64_t page_cache_bytes)
@@ -362,6 +447,7 @@ void stream_close(struct stream *s)
     if (s->scratch != MAP_FAILED)
         munmap(s->scratch, s->scratch_bytes);
     roster_close(s->roster);
+    free(s->views);
     free(s->files);
     free(s->bits);
     free(s);

@@ -2,7 +2,8 @@
  * stream - a source that holds no candidate in memory: each piece is read from the files when a
  * pass asks for it, into scratch memory that stays in the second-level cache. Results are those of
  * resident candidates to the bit; memory depends neither on the size of the model nor, up to some
- * hundred, on the number of candidates (footprint.h).
+ * hundred, on the number of candidates (footprint.h). Views (tensors that a PyTorch file has not in
+ * C order) are the exception: they are gathered when the stream is opened and stay in memory.
  *
  * Files are read through the page cache. What is there already costs a copy within the processor's
  * caches, which is less than filling fresh memory once; what is not is read ahead of the arithmetic
@@ -50,7 +51,7 @@ AUTOPTR_DEFINE(stream_close, struct stream);
 struct source *stream_source(struct stream *s);
 const struct model *stream_model(const struct stream *s);
 
-/* Bytes of tensors that all passes together have read until now, bytes of scratch memory. */
+/* Bytes of tensors that all passes together have read until now, bytes of memory. */
 int64_t stream_bytes_read(const struct stream *s);
 int64_t stream_memory_bytes(const struct stream *s);
 
