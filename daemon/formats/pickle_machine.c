@@ -145,7 +145,7 @@ int machine_pop_mark(struct pickle_machine *m, struct pickle_node ***ret, size_t
     if (m->mark_count == 0)
         return machine_fail(m, SEWA_E_CORRUPT, "opcode 0x%02x finds no mark", *m->op);
     size_t floor = m->marks[--m->mark_count];
-    *ret = m->stack + floor;
+    *ret = m->stack ? m->stack + floor : NULL;
     *ret_count = m->depth - floor;
     m->depth = floor;
     return 0;

@@ -13,7 +13,7 @@
 #include "formats/shown.h"
 #include "formats/torch_body.h"
 
-enum { KEY_SIZE = LAYOUT_NAME_MAX + 1, LISTED_MAX = 12, SEARCH_DEPTH = 4 };
+enum { KEY_SIZE = LAYOUT_NAME_MAX + 1, LISTED_MAX = 12, SEARCH_DEPTH = 4, SEARCH_MAX = 4000000 };
 
 /* Keys of states, by how likely they are. */
 static const char *const raw_keys[] = { "state_dict", "model_state_dict", "model",
@@ -129,17 +129,20 @@ static bool holds_tensors(const struct pickle_node *n)
     return false;
 }
 
-/* Whether there is a tensor anywhere below, as far as that is worth looking. */
-static bool holds_tensors_deep(const struct pickle_node *n, int depth)
+/*
+ * Whether there is a tensor anywhere below. The graph may have cycles, and a few nodes may make a
+ * tree without end: so looking is bounded for the whole file, and past that the answer is yes.
+ */
+static bool holds_tensors_deep(const struct pickle_node *n, int depth, int64_t *budget)
 {
     const struct pickle_node *d = torch_dictionary(n);
 
-    if (torch_is_tensor(n))
+    if (torch_is_tensor(n) || --*budget < 0)
         return true;
     if (!d && (n->kind == PICKLE_LIST || n->kind == PICKLE_TUPLE))
         d = n;
-    for (uint32_t i = 0; d && depth > 0 && i < d->count && i < 1000; i++)
-        if (holds_tensors_deep(d->items[i], depth - 1))
+    for (uint32_t i = 0; d && depth > 0 && i < d->count; i++)
+        if (holds_tensors_deep(d->items[i], depth - 1, budget))
             return true;
     return false;
 }
@@ -168,6 +171,7 @@ struct search {
     struct sewa_error *err;
     const struct pickle_node *root, *state;
     char key[KEY_SIZE]; /* of the state, "" for the root */
+    int64_t budget;     /* nodes that may still be looked at for tensors */
 };
 
 static int fail_root(const struct search *s, const struct pickle_node *n)
@@ -361,7 +365,7 @@ static bool is_extra_state(const char *key)
  * An entry of the state that is no tensor. Numbers and texts are what a module keeps beside its
  * weights, and are left aside; what might be weights in another dress is not.
  */
-static int check_other(const struct search *s, const char *key, const struct pickle_node *n)
+static int check_other(struct search *s, const char *key, const struct pickle_node *n)
 {
     const struct pickle_node *d = torch_dictionary(n);
     char shown[SHOWN_NAME_SIZE], kind[128];
@@ -369,7 +373,7 @@ static int check_other(const struct search *s, const char *key, const struct pic
 
     if (is_extra_state(key) || (s->state == s->root && is_aside(key)))
         return 0;
-    if (is_plain && !holds_tensors_deep(n, SEARCH_DEPTH))
+    if (is_plain && !holds_tensors_deep(n, SEARCH_DEPTH, &s->budget))
         return 0;
     if (is_plain)
         return sewa_fail(s->err, SEWA_E_UNSUPPORTED,
@@ -381,7 +385,7 @@ static int check_other(const struct search *s, const char *key, const struct pic
                      shown_name(key, shown), torch_kind(n, kind, sizeof kind));
 }
 
-static int add_entry(const struct search *s, const struct pickle_node *key_node,
+static int add_entry(struct search *s, const struct pickle_node *key_node,
                      const struct pickle_node *value, struct list *others)
 {
     char key[KEY_SIZE], kind[128];
@@ -406,7 +410,7 @@ static int add_entry(const struct search *s, const struct pickle_node *key_node,
     return sewa_context(s->err, rc, "'%s'", s->archive->name);
 }
 
-static int add_entries(const struct search *s)
+static int add_entries(struct search *s)
 {
     const struct pickle_node *d = s->state;
     struct list others = { .n = 0 };
@@ -424,7 +428,9 @@ int torch_state(const struct torch_archive *a, const char *state_key, struct lay
                 struct sewa_error *err)
 {
     const struct pickle_node *root = pickle_root(a->pickle);
-    struct search s = { .archive = a, .builder = b, .err = err, .root = torch_dictionary(root) };
+    struct search s = {
+        .archive = a, .builder = b, .err = err, .root = torch_dictionary(root), .budget = SEARCH_MAX
+    };
 
     if (!s.root)
         return fail_root(&s, root);
