@@ -107,6 +107,7 @@ struct list_reply {
     int64_t limit;
     bool more; /* one row too many was there: it is not in items */
     struct page_key last;
+    json_t *extra; /* an object whose members stand beside the items, or NULL; owned */
 };
 
 /* Read "limit" and "page_token"; answers and returns -1 when they are wrong. */

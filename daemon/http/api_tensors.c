@@ -15,16 +15,37 @@ struct tensors {
     size_t first;
 };
 
-static json_t *tensor_json(const struct tensor *t)
+static json_t *tensor_json(const struct layout *l, const struct tensor *t)
 {
     AUTOJSON json_t *shape = json_array();
+    const char *tied = t->alias_of == LAYOUT_NO_ALIAS ? NULL : l->tensors[t->alias_of].name;
 
     for (int i = 0; shape && i < t->rank; i++)
         if (json_array_append_new(shape, json_integer(t->shape[i])) < 0)
             return NULL;
-    return json_pack("{s:s, s:s, s:O?, s:I, s:I}", "name", t->name, "dtype", dtype_name(t->dtype),
-                     "shape", shape, "offset", (json_int_t)t->offset, "bytes",
-                     (json_int_t)t->bytes);
+    return json_pack("{s:s, s:s, s:O?, s:I, s:I, s:o, s:o}", "name", t->name, "dtype",
+                     dtype_name(t->dtype), "shape", shape, "offset", (json_int_t)t->offset, "bytes",
+                     (json_int_t)t->bytes, "file",
+                     l->file_count ? json_string(l->files[t->file].name) : json_null(), "tied_to",
+                     tied ? json_string(tied) : json_null());
+}
+
+static json_t *notes_json(const struct layout *l)
+{
+    AUTOJSON json_t *notes = json_array();
+
+    for (size_t i = 0; notes && i < l->note_count; i++)
+        if (json_array_append_new(notes, json_string(l->notes[i])) < 0)
+            return NULL;
+    return TAKE(notes);
+}
+
+/* What is said of the table as a whole. */
+static int tell_layout(struct list_reply *r, const struct layout *l, struct sewa_error *err)
+{
+    r->extra = json_pack("{s:s, s:o}", "state_key", l->state_key ? l->state_key : "", "notes",
+                         notes_json(l));
+    return r->extra ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a list");
 }
 
 static int list_tensors(struct list_reply *l, const struct layout *layout, size_t first,
@@ -33,7 +54,7 @@ static int list_tensors(struct list_reply *l, const struct layout *layout, size_
     for (size_t i = first; i < layout->count; i++) {
         if (list_is_full(l))
             return 0;
-        if (json_array_append_new(l->items, tensor_json(&layout->tensors[i])) < 0)
+        if (json_array_append_new(l->items, tensor_json(layout, &layout->tensors[i])) < 0)
             return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a list");
         l->last.id = (int64_t)i + 1;
     }
@@ -51,6 +72,8 @@ static int read_page(struct api_read *base, struct db *db, struct sewa_error *er
         return sewa_fail(err, SEWA_E_GONE, "the table of tensors is gone");
     if (rc > 0)
         rc = layout_decode(stored.tensors, stored.tensors_bytes, &layout, err);
+    if (rc >= 0)
+        rc = tell_layout(&t->list, layout, err);
     return rc < 0 ? rc : list_tensors(&t->list, layout, t->first, err);
 }
 
@@ -64,6 +87,7 @@ static void release(struct api_read *base)
     struct tensors *t = container_of(base, struct tensors, base);
 
     json_decref(t->list.items);
+    json_decref(t->list.extra);
     free(t);
 }
 

@@ -73,9 +73,14 @@ void list_finish(struct list_reply *l)
         if (link)
             reply_header(l->rq, "Link", link);
     }
-    reply_json(l->rq, 200,
-               json_pack("{s:o, s:o}", "items", TAKE(l->items), "next_page_token",
-                         l->more ? json_string(token) : json_null()));
+    json_t *body = json_pack("{s:o, s:o}", "items", TAKE(l->items), "next_page_token",
+                             l->more ? json_string(token) : json_null());
+    if (body && l->extra && json_object_update(body, l->extra) < 0) {
+        json_decref(body);
+        body = NULL;
+    }
+    json_decref(TAKE(l->extra));
+    reply_json(l->rq, 200, body);
 }
 
 int query_label(const struct request *rq, char **ret_key, const char **ret_value,

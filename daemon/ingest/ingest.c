@@ -78,8 +78,9 @@ static bool is_text(const char *have, const char *wanted)
 static bool is_watched_like(const struct watched *w, const struct watching *what)
 {
     return is_text(w->path, what->path) && is_text(w->pattern, what->pattern) &&
-           is_text(w->marker, what->marker) && is_text(w->beneath, what->beneath) &&
-           w->settle_ms == what->settle_ms && w->is_refused == (what->objection != NULL);
+           is_text(w->state_key, what->state_key) && is_text(w->marker, what->marker) &&
+           is_text(w->beneath, what->beneath) && w->settle_ms == what->settle_ms &&
+           w->is_refused == (what->objection != NULL);
 }
 
 void ingest_unwatch(struct ingest *in, struct watched *w)
@@ -146,6 +147,7 @@ static int start_watching(struct ingest *in, struct watched *w, struct sewa_erro
                                 .path = w->path,
                                 .beneath = *w->beneath ? w->beneath : NULL,
                                 .pattern = w->pattern,
+                                .state_key = w->state_key,
                                 .marker = w->marker,
                                 .settle_ms = w->settle_ms };
     int rc = 0;

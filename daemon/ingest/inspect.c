@@ -5,11 +5,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/json.h"
 #include "base/path.h"
 #include "base/pattern.h"
 #include "formats/checkpoint.h"
+#include "ingest/name.h"
 
 enum { METADATA_MAX = 64 * 1024 };
 
@@ -17,13 +19,25 @@ enum { METADATA_MAX = 64 * 1024 };
  */
 static const char own_mark[] = "sewa.method";
 
+/* What trainers write beside the weights, in the same formats. A pattern may still ask for it. */
+static bool is_beside_weights(const char *name)
+{
+    static const char *const beginnings[] = { "optimizer", "scheduler",     "scaler",
+                                              "rng_state", "random_states", "training_args" };
+
+    for (size_t i = 0; i < COUNT_OF(beginnings); i++)
+        if (strncasecmp(name, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    return false;
+}
+
 static bool wants(const struct target_spec *spec, const char *name)
 {
     int64_t step[2];
 
     if (spec->pattern && *spec->pattern)
         return pattern_match(spec->pattern, name, step) != PATTERN_NO_MATCH;
-    return checkpoint_format_for(name) != NULL;
+    return checkpoint_format_for(name) != NULL && !is_beside_weights(name);
 }
 
 static void finding_free(struct inspection *base)
@@ -98,16 +112,30 @@ static int refuse_own_output(const struct layout *l, struct sewa_error *err)
     return 0;
 }
 
+static int refuse_shard(const char *name, struct sewa_error *err)
+{
+    int64_t index, count;
+
+    if (!name_shard(name, &index, &count) || count <= 1)
+        return 0;
+    return sewa_fail(err, SEWA_E_UNSUPPORTED,
+                     "this is shard %lld of %lld: a checkpoint of several files is a directory of "
+                     "its own, and the run watches the directory above it",
+                     (long long)index, (long long)count);
+}
+
 static int inspect(const struct target_spec *spec, const char *name, int fd,
                    const struct look *look, struct inspection **ret, struct sewa_error *err)
 {
     AUTOFREE char *shown = path_to_text(name);
     AUTOPTR(layout_free) struct layout *l = NULL;
 
-    (void)spec;
+    struct checkpoint_options o = { .state_key = spec->state_key };
     if (!shown)
         return no_memory(err);
-    int rc = checkpoint_read(fd, shown, look->size, &l, err);
+    int rc = refuse_shard(name, err);
+    if (rc == 0)
+        rc = checkpoint_read_file(fd, shown, look->size, &o, &l, err);
     if (rc == 0)
         rc = refuse_own_output(l, err);
     if (rc < 0)

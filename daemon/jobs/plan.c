@@ -32,6 +32,7 @@ void job_plan_free(struct job_plan *p)
         free(p->candidates[i].run);
         free(p->candidates[i].root);
         free(p->candidates[i].file);
+        free(p->candidates[i].state_key);
     }
     free(p->candidates);
     free(p->run_name);
@@ -125,7 +126,8 @@ static int add_candidate(struct making *m, const struct checkpoint_row *row,
     c->run = strdup(run->name);
     c->root = strdup(run->path);
     c->file = strdup(row->file);
-    if (!c->run || !c->root || !c->file)
+    c->state_key = strdup(run->state_key ? run->state_key : "");
+    if (!c->run || !c->root || !c->file || !c->state_key)
         return no_memory(err);
     if (row->id > m->plan->newest_id)
         m->plan->newest_id = row->id;

@@ -15,9 +15,10 @@
 struct job_candidate {
     int64_t id; /* of the checkpoint's row */
     char uid[ID_TEXT_SIZE];
-    char *run;  /* name of its run */
-    char *root; /* directory of its run, bytes */
-    char *file; /* relative to root, bytes */
+    char *run;       /* name of its run */
+    char *root;      /* directory of its run, bytes */
+    char *file;      /* relative to root, bytes */
+    char *state_key; /* where in a PyTorch file the tensors are; "": looked for */
     bool has_step;
     int64_t step;
     int64_t size;

@@ -34,6 +34,7 @@ static json_t *candidate_json(const struct job_candidate *c)
     rc |= json_put(o, "step", c->has_step ? json_integer(c->step) : json_null());
     rc |= json_put(o, "root", path_json(c->root));
     rc |= json_put(o, "file", path_json(c->file));
+    rc |= json_put(o, "state_key", json_string(c->state_key));
     rc |= json_put(o, "size", json_integer(c->size));
     rc |= json_put(o, "mtime_ns", json_integer(c->mtime_ns));
     rc |= json_put(o, "header_digest", hex_json(c->header_digest));
@@ -138,13 +139,14 @@ static int parse_candidate(const json_t *o, struct job_candidate *c, struct sewa
     c->step = json_get_int(&r, "step", 0, INT64_MAX, 0);
     c->root = parse_path(&r, "root");
     c->file = parse_path(&r, "file");
+    c->state_key = strdup(json_need_string(&r, "state_key"));
     c->size = json_need_int(&r, "size", 0, INT64_MAX);
     c->mtime_ns = json_need_int(&r, "mtime_ns", INT64_MIN, INT64_MAX);
     parse_digest(&r, "header_digest", c->header_digest);
     c->has_sha256 = json_has(&r, "sha256");
     if (c->has_sha256)
         parse_digest(&r, "sha256", c->sha256);
-    if (!c->run)
+    if (!c->run || !c->state_key)
         json_reader_fail(&r, SEWA_E_NO_MEMORY, "run", "no memory for a plan");
     return json_reader_end(&r);
 }

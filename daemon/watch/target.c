@@ -64,13 +64,15 @@ static void free_text(const char *text)
 static int copy_spec(struct target *t, const struct target_spec *spec)
 {
     const char *path = spec->path, *beneath = spec->beneath, *pattern = spec->pattern,
-               *marker = spec->marker;
-    int failed = copy_text(&path) | copy_text(&beneath) | copy_text(&pattern) | copy_text(&marker);
+               *marker = spec->marker, *state_key = spec->state_key;
+    int failed = copy_text(&path) | copy_text(&beneath) | copy_text(&pattern) |
+                 copy_text(&state_key) | copy_text(&marker);
 
     t->spec = *spec;
     t->spec.path = path;
     t->spec.beneath = beneath;
     t->spec.pattern = pattern;
+    t->spec.state_key = state_key;
     t->spec.marker = marker;
     return failed;
 }
@@ -125,6 +127,7 @@ void target_free(struct target *t)
     free_text(t->spec.path);
     free_text(t->spec.beneath);
     free_text(t->spec.pattern);
+    free_text(t->spec.state_key);
     free_text(t->spec.marker);
     free(t->resolved);
     free(t->told_error);

@@ -34,8 +34,9 @@ struct target_spec {
      * is asked once. Else a directory at or above path: from there down nothing may be a link.
      */
     const char *beneath;
-    const char *pattern; /* not read here; wants() and inspect() see it */
-    const char *marker;  /* watch/candidate.h */
+    const char *pattern; /* not read here; wants() and inspect() see both */
+    const char *state_key;
+    const char *marker; /* watch/candidate.h */
     int64_t settle_ms;
 };
 

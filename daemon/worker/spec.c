@@ -24,6 +24,7 @@ void spec_free(struct spec *s)
         free((char *)s->candidates[i].id);
         free((char *)s->candidates[i].directory);
         free((char *)s->candidates[i].file);
+        free((char *)s->candidates[i].state_key);
     }
     free(s->candidates);
     free_list(s->evaluator.argv);
@@ -62,6 +63,7 @@ static int read_candidate(const json_t *o, struct candidate *c, struct sewa_erro
     c->id = text(&r, "checkpoint");
     c->directory = path(&r, "root");
     c->file = path(&r, "file");
+    c->state_key = text(&r, "state_key");
     c->step = json_get_int(&r, "step", 0, INT64_MAX, -1);
     c->bytes = json_need_int(&r, "size", 0, INT64_MAX);
     c->mtime_ns = json_need_int(&r, "mtime_ns", INT64_MIN, INT64_MAX);

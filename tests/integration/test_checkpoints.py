@@ -147,13 +147,15 @@ class Checkpoints(SharedServiceTest):
         for name, t in header.items():
             begin, end = t["data_offsets"]
             expected.append({"name": name, "dtype": t["dtype"], "shape": t["shape"],
-                             "bytes": end - begin})
+                             "bytes": end - begin, "file": None, "tied_to": None})
         for limit in (1, 2, 500):
             with self.subTest(limit=limit):
                 rows = self.sewad.pages(path, limit=limit)
                 offsets = [r.pop("offset") for r in rows]
                 self.assertEqual(sorted(rows, key=str), sorted(expected, key=str))
                 self.assertEqual(len(set(offsets)), 3)
+        whole = self.sewad.get(path, limit=1)
+        self.assertEqual((whole["state_key"], whole["notes"]), ("", []))
         self.sewad.request("GET", path, order_by="name").problem(422, "unknown_field", "order_by")
         self.sewad.request("GET", path, limit=0).problem(422, "invalid", "limit")
 
