@@ -11,17 +11,18 @@ from sewa import REPOSITORY, binary
 
 LIBRARIES = os.environ["SEWA_LIBRARIES"]  # libsewa.so
 ARCHIVE = os.environ["SEWA_ARCHIVE"]      # libsewa.a
+EVALUATOR_ARCHIVE = os.environ["SEWA_EVALUATOR_ARCHIVE"]
 BUILD = os.environ["SEWA_BUILD"]
 COMPILER = os.environ["SEWA_CC"].split()
 SANITIZE = os.environ.get("SEWA_SANITIZE", "")
 HEADER = os.path.join(REPOSITORY, "client", "include", "sewa", "client.h")
 
 
-def symbols(*options):
-    """Names that are defined, but for those that sanitizers add."""
-    lines = subprocess.run(["nm", "--defined-only", *options], check=True, stdout=subprocess.PIPE,
+def symbols(*options, which="--defined-only"):
+    """Names that are defined (or wanted), but for those that sanitizers add."""
+    lines = subprocess.run(["nm", which, *options], check=True, stdout=subprocess.PIPE,
                            universal_newlines=True).stdout.splitlines()
-    names = {line.split()[2].split("@")[0] for line in lines if len(line.split()) == 3}
+    names = {line.split()[-1].split("@")[0] for line in lines if len(line.split()) in (2, 3)}
     return {n for n in names if not n.startswith("__")}
 
 
@@ -44,6 +45,13 @@ class Symbols(unittest.TestCase):
         names = symbols("--extern-only", ARCHIVE)
         self.assertLessEqual(declared(), names)
         self.assertEqual({n for n in names if not n.startswith("sewa_")}, set())
+
+    def test_an_archive_wants_nothing_that_is_not_installed(self):
+        for archive in (ARCHIVE, EVALUATOR_ARCHIVE):
+            wanted = symbols("--extern-only", archive, which="--undefined-only")
+            ours = {n for n in wanted if n.startswith("sewa_")}
+            self.assertGreater(len(ours), 2)
+            self.assertEqual(ours - symbols("--extern-only", archive), set())
 
     def test_the_name_that_programs_remember(self):
         text = subprocess.run(["readelf", "-d", LIBRARIES], check=True, stdout=subprocess.PIPE,
