@@ -17,8 +17,8 @@ struct candidate {
     int64_t step;          /* -1: none; for messages */
     const char *directory; /* that of the run: trusted, may be reached through symbolic links */
     const char *file;      /* below it: no symbolic link, no ".." */
-    int64_t bytes;         /* what the index says of the file */
-    int64_t mtime_ns;
+    int64_t bytes;         /* what the index says of the file; of a directory it is not asked, */
+    int64_t mtime_ns;      /* because header_digest says sizes and times of all files in it */
     uint8_t header_digest[32];
     const char *state_key; /* where the weights are in the file (checkpoint.h); NULL: look for it */
 };

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -148,8 +149,13 @@ int directory_digest(const struct directory *d, const uint8_t *first, struct lay
     if (first)
         sha256_update(digest, first, SHA256_SIZE);
     for (size_t i = 0; i < l->file_count; i++) {
-        sha256_update(digest, l->files[i].name, strlen(l->files[i].name) + 1);
-        sha256_update(digest, l->files[i].header_digest, SHA256_SIZE);
+        const struct layout_file *f = &l->files[i];
+        char numbers[64];
+        int n =
+            snprintf(numbers, sizeof numbers, "%" PRId64 " %" PRId64 "\n", f->bytes, f->mtime_ns);
+        sha256_update(digest, f->name, strlen(f->name) + 1);
+        sha256_update(digest, numbers, (size_t)n);
+        sha256_update(digest, f->header_digest, SHA256_SIZE);
     }
     sha256_final(digest, l->header_digest);
     return 0;

@@ -38,7 +38,10 @@ int directory_read_sharded(const struct directory *d, const char *index, struct 
 /* A torch distributed checkpoint. */
 int directory_read_dcp(const struct directory *d, struct layout **ret);
 
-/* SHA-256 over @first (32 bytes, or NULL), and names and digests of the files. */
+/*
+ * SHA-256 over @first (32 bytes, or NULL), and names, sizes, times and digests of the files: a
+ * directory has no size and time of its own that would say that one of them was replaced.
+ */
 int directory_digest(const struct directory *d, const uint8_t *first, struct layout *l);
 
 #endif

@@ -40,6 +40,40 @@ static bool wants(const struct target_spec *spec, const char *name)
     return checkpoint_format_for(name) != NULL && !is_beside_weights(name);
 }
 
+/* Directories whose names say a step, if there is no pattern: logs and plots are beside them. */
+static bool wants_directory(const struct target_spec *spec, const char *name)
+{
+    char reason[NAME_REASON_SIZE];
+    struct sewa_error err;
+    int64_t step;
+
+    return name_step(spec->pattern, name, &step, reason, &err) > 0;
+}
+
+static bool has_ending(const char *name, const char *ending)
+{
+    size_t n = strlen(name), length = strlen(ending);
+
+    return n >= length && strcmp(name + n - length, ending) == 0;
+}
+
+/* What says that a checkpoint is complete or another one; the rest may come and go. */
+static bool is_member(const struct target_spec *spec, const char *name)
+{
+    static const char *const endings[] = { ".safetensors", ".index.json", ".distcp", ".bin",
+                                           ".pt",          ".pth",        ".ckpt" };
+
+    (void)spec;
+    if (strcmp(name, ".metadata") == 0 || strcmp(name, "trainer_state.json") == 0)
+        return true;
+    if (name[0] == '.' || is_beside_weights(name))
+        return false;
+    for (size_t i = 0; i < COUNT_OF(endings); i++)
+        if (has_ending(name, endings[i]))
+            return true;
+    return false;
+}
+
 static void finding_free(struct inspection *base)
 {
     struct finding *f = finding_of(base);
@@ -93,6 +127,7 @@ static int fill(struct finding *f, const struct layout *l, struct sewa_error *er
     f->format = strdup(l->format);
     f->base.has_digest = true;
     memcpy(f->base.header_digest, l->header_digest, 32);
+    snprintf(f->base.last_file, sizeof f->base.last_file, "%s", l->last_file ? l->last_file : "");
     f->layout.tensor_count = (int64_t)l->count;
     f->layout.data_bytes = layout_data_bytes(l);
     f->layout.float_elements = layout_float_elements(l);
@@ -135,7 +170,8 @@ static int inspect(const struct target_spec *spec, const char *name, int fd,
         return no_memory(err);
     int rc = refuse_shard(name, err);
     if (rc == 0)
-        rc = checkpoint_read_file(fd, shown, look->size, &o, &l, err);
+        rc = look->is_directory ? checkpoint_read_directory(fd, shown, &o, &l, err)
+                                : checkpoint_read_file(fd, shown, look->size, &o, &l, err);
     if (rc == 0)
         rc = refuse_own_output(l, err);
     if (rc < 0)
@@ -153,4 +189,6 @@ static int inspect(const struct target_spec *spec, const char *name, int fd,
     return 0;
 }
 
-const struct target_rules inspect_rules = { .wants = wants, .inspect = inspect };
+const struct target_rules inspect_rules = {
+    .wants = wants, .wants_directory = wants_directory, .is_member = is_member, .inspect = inspect
+};
