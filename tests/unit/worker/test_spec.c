@@ -15,18 +15,19 @@
 #define HEX8  "00000000"
 #define HEX64 HEX8 HEX8 HEX8 HEX8 HEX8 HEX8 HEX8 "000000ab"
 
-#define CANDIDATE                                                                              \
-    "{\"checkpoint\":\"ckpt_A\",\"row\":7,\"run\":\"digits\",\"step\":100,\"root\":\"/data\"," \
-    "\"file\":\"a%FF.safetensors\",\"size\":123,\"mtime_ns\":-5,\"header_digest\":\"" HEX64    \
+#define CANDIDATE                                                                                                   \
+    "{\"checkpoint\":\"ckpt_A\",\"row\":7,\"run\":\"digits\",\"step\":100,\"root\":\"/data\","                      \
+    "\"file\":\"a%FF.safetensors\",\"state_key\":\"model\",\"size\":123,\"mtime_ns\":-5,\"header_digest\":\"" HEX64 \
     "\",\"sha256\":null}"
 #define EVALUATOR                                                                           \
     "{\"name\":\"digits\",\"command\":[\"python3\",\"e.py\"],\"environment\":[\"A=b\"],"    \
     "\"directory\":\"/srv\",\"options\":{\"x\":1},\"start_timeout_ms\":5,\"timeout_ms\":6," \
     "\"memory_mib\":7}"
-#define SPEC                                                                           \
-    "{\"protocol\":1,\"worker\":\"wrk_A\",\"job\":\"job_A\",\"heartbeat_seconds\":2,"  \
-    "\"candidates\":[" CANDIDATE "],\"evaluator\":" EVALUATOR ",\"integers\":\"max\"," \
-    "\"allow_nonfinite\":true,\"output_dtype\":\"BF16\",\"threads\":3,\"memory_bytes\":1000}"
+#define SPEC                                                                                  \
+    "{\"protocol\":1,\"worker\":\"wrk_A\",\"job\":\"job_A\",\"heartbeat_seconds\":2,"         \
+    "\"candidates\":[" CANDIDATE "],\"evaluator\":" EVALUATOR ",\"integers\":\"max\","        \
+    "\"allow_nonfinite\":true,\"output_dtype\":\"BF16\",\"threads\":3,\"memory_bytes\":1000," \
+    "\"streams\":true,\"banks\":4}"
 
 static int read_text(const char *text, struct spec **ret, struct sewa_error *err)
 {
@@ -51,6 +52,7 @@ static void test_everything(void **state)
     assert_string_equal(s->candidates[0].id, "ckpt_A");
     assert_string_equal(s->candidates[0].directory, "/data");
     assert_string_equal(s->candidates[0].file, "a\xff.safetensors");
+    assert_string_equal(s->candidates[0].state_key, "model");
     assert_int_equal(s->candidates[0].step, 100);
     assert_int_equal(s->candidates[0].bytes, 123);
     assert_int_equal(s->candidates[0].mtime_ns, -5);
@@ -69,6 +71,8 @@ static void test_everything(void **state)
     assert_int_equal(s->output, OUTPUT_BF16);
     assert_int_equal(s->threads, 3);
     assert_int_equal(s->memory_bytes, 1000);
+    assert_true(s->streams);
+    assert_int_equal(s->banks, 4);
 }
 
 static void test_what_may_be_left_out(void **state)
@@ -77,18 +81,22 @@ static void test_what_may_be_left_out(void **state)
     AUTOPTR(spec_free) struct spec *s = NULL;
     struct sewa_error err = { 0 };
 
-    assert_ok(read_text("{\"worker\":\"w\",\"job\":\"j\",\"evaluator\":null,\"new\":[1],"
-                        "\"candidates\":[{\"checkpoint\":\"c\",\"step\":null,\"root\":\"/\","
-                        "\"file\":\"f\",\"size\":0,\"mtime_ns\":0,\"header_digest\":\"" HEX64
-                        "\",\"new\":{}}]}",
-                        &s, &err),
-              err);
+    assert_ok(
+        read_text(
+            "{\"worker\":\"w\",\"job\":\"j\",\"evaluator\":null,\"new\":[1],"
+            "\"candidates\":[{\"checkpoint\":\"c\",\"step\":null,\"root\":\"/\","
+            "\"file\":\"f\",\"state_key\":\"\",\"size\":0,\"mtime_ns\":0,\"header_digest\":\"" HEX64
+            "\",\"new\":{}}]}",
+            &s, &err),
+        err);
     assert_int_equal(s->candidates[0].step, -1);
     assert_false(s->has_evaluator || s->allow_nonfinite);
     assert_string_equal(integer_policy_names[s->integers], "newest");
     assert_int_equal(s->output, OUTPUT_INPUT);
     assert_int_equal(s->heartbeat_ms, 5000);
     assert_int_equal(s->memory_bytes, 0);
+    assert_false(s->streams);
+    assert_int_equal(s->banks, 1); /* there is always one */
 
     spec_free(s);
     s = NULL;
@@ -120,6 +128,9 @@ static const struct row rows[] = {
     { "\"threads\":3", "\"threads\":-1", "'threads' is -1" },
     { "\"threads\":3", "\"threads\":1025", "'threads' is 1025" },
     { "\"memory_bytes\":1000", "\"memory_bytes\":-1", "'memory_bytes' is -1" },
+    { "\"streams\":true", "\"streams\":1", "'streams'" },
+    { "\"banks\":4", "\"banks\":-1", "'banks' is -1" },
+    { "\"banks\":4", "\"banks\":1000000", "'banks' is 1000000" },
     { "[" CANDIDATE "]", "[]", "no candidates" },
     { "[" CANDIDATE "]", "null", "no candidates" },
     { "[" CANDIDATE "]", "{}", "'candidates' must be an array" },
@@ -131,6 +142,8 @@ static const struct row rows[] = {
     { "\"/data\"", "\"/da%00ta\"", "'root' is no path" },
     { "\"file\":\"a%FF.safetensors\",", "", "'file' is missing" },
     { "a%FF", "a%", "'file' is no path" },
+    { "\"state_key\":\"model\",", "", "'state_key' is missing" },
+    { "\"state_key\":\"model\"", "\"state_key\":5", "'state_key' must be a string" },
     { "\"step\":100", "\"step\":-1", "'step' is -1" },
     { "\"step\":100", "\"step\":1.5", "'step'" },
     { "\"size\":123,", "", "'size' is missing" },
