@@ -28,7 +28,8 @@ class Killed(ServiceTest):
         self.job = job
         self.keys = 0
         self.sewad = self.service({"run": {"toy": {"path": self.scratch.join("toy")}},
-                                   "evaluator": {"toy": toy_evaluator(evaluator)}})
+                                   "evaluator": {"toy": toy_evaluator(evaluator)},
+                                   "local_workers": job.get("workers", 1)})
         self.sewad.wait_complete("toy", 6)
         began = time.monotonic()
         self.peace = outcome_of(self.sewad, self.sewad.run_job(**job))
@@ -175,14 +176,20 @@ class InStates(Killed):
 
 
 class AtRandom(Killed):
-    """At any instant of a job, several times each; every second time its worker is killed too."""
+    """At any instant of a job, several times each; every second time its workers are killed too."""
 
-    def test_random_instants(self):
+    def test_one_worker(self):
+        self.kill_at_random_instants(1)
+
+    def test_two_workers(self):
+        self.kill_at_random_instants(2)
+
+    def kill_at_random_instants(self, workers):
         seed = int(os.environ.get("SEWA_TEST_SEED", time.time_ns() % 1000000))
         print("SEWA_TEST_SEED=%d makes the same choices" % seed)
         rng = random.Random(seed)
-        self.set_up(dict(JOB, params={"iterations": 30, "polish": 6}), delay=0.01)
-        kills = 120 if LONG else 6 if SANITIZED else 20
+        self.set_up(dict(JOB, workers=workers, params={"iterations": 30, "polish": 6}), delay=0.01)
+        kills = 100 if LONG else 4 if SANITIZED else 12
         uid = None
         for i in range(kills):
             if uid is None or self.sewad.job(uid)["state"] in FINAL:
