@@ -304,9 +304,10 @@ static int push_from_mark(struct pickle_machine *m, enum pickle_kind kind)
         return m->failure.code;
     if (kind == PICKLE_SET)
         n->count = (uint32_t)count;
-    else if (count > 0 && (rc = machine_append(m, n, items, count)) < 0)
-        return rc;
-    return machine_push(m, n);
+    else if (count > 0)
+        rc = kind == PICKLE_TUPLE ? machine_fill(m, n, items, count)
+                                  : machine_append(m, n, items, count);
+    return rc < 0 ? rc : machine_push(m, n);
 }
 
 static int op_tuple(struct pickle_machine *m)
@@ -336,7 +337,7 @@ static int push_tuple_of(struct pickle_machine *m, size_t count)
     for (size_t i = count; n && i-- > 0;)
         if (!(items[i] = machine_pop(m)))
             return m->failure.code;
-    int rc = n ? machine_append(m, n, items, count) : m->failure.code;
+    int rc = n ? machine_fill(m, n, items, count) : m->failure.code;
     return rc < 0 ? rc : machine_push(m, n);
 }
 
@@ -504,7 +505,7 @@ static int op_binpersid(struct pickle_machine *m)
         return m->failure.code;
     items[0] = id;
     n->items = items;
-    n->count = n->room = 1;
+    n->count = 1;
     return machine_push(m, n);
 }
 

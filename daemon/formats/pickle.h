@@ -61,8 +61,8 @@ struct pickle_node {
         struct pickle_object *object;
     };
     uint32_t count; /* bytes of text, items (two for each pair of a dict) */
-    uint32_t room;  /* for items; the machine's */
     uint8_t kind;   /* enum pickle_kind */
+    uint8_t room;   /* the machine's: the items have room for 2^room, 0 for none */
 };
 
 struct pickle;

@@ -195,24 +195,49 @@ int machine_get(struct pickle_machine *m, size_t i)
     return machine_push(m, m->memo[i]);
 }
 
+/* Room for count items, a power of two, with those that are there; 0 or a code after failing. */
+static int make_room(struct pickle_machine *m, struct pickle_node *to, size_t count)
+{
+    unsigned room = to->room ? to->room : 1;
+
+    while ((size_t)1 << room < count)
+        room++;
+    if (room == to->room)
+        return 0;
+    const struct pickle_node **items = machine_take(m, sizeof *items << room);
+    if (!items)
+        return m->failure.code;
+    if (to->count)
+        memcpy(items, to->items, to->count * sizeof *items);
+    to->items = items;
+    to->room = (uint8_t)room;
+    return 0;
+}
+
 int machine_append(struct pickle_machine *m, struct pickle_node *to,
                    struct pickle_node *const *from, size_t count)
 {
     if (count > UINT32_MAX / 4 - to->count) /* no memory limit allows it */
         return machine_fail(m, SEWA_E_UNSUPPORTED, "a container has too many items");
-    if (to->room - to->count < count) {
-        size_t room = 2 * (size_t)to->room > to->count + count ? 2 * (size_t)to->room
-                                                               : to->count + count;
-        const struct pickle_node **items = machine_take(m, room * sizeof *items);
-        if (!items)
-            return m->failure.code;
-        if (to->count)
-            memcpy(items, to->items, to->count * sizeof *items);
-        to->items = items;
-        to->room = (uint32_t)room;
-    }
+    int rc = make_room(m, to, to->count + count);
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; i < count; i++)
         to->items[to->count + i] = from[i];
     to->count += (uint32_t)count;
+    return 0;
+}
+
+int machine_fill(struct pickle_machine *m, struct pickle_node *tuple,
+                 struct pickle_node *const *from, size_t count)
+{
+    const struct pickle_node **items = machine_take(m, count * sizeof *items);
+
+    if (!items)
+        return m->failure.code;
+    for (size_t i = 0; i < count; i++)
+        items[i] = from[i];
+    tuple->items = items;
+    tuple->count = (uint32_t)count;
     return 0;
 }

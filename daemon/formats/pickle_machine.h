@@ -60,4 +60,8 @@ int machine_get(struct pickle_machine *m, size_t i);
 int machine_append(struct pickle_machine *m, struct pickle_node *to,
                    struct pickle_node *const *from, size_t count);
 
+/* The items of a new tuple, count > 0 of them: it never grows, so there is no room to spare. */
+int machine_fill(struct pickle_machine *m, struct pickle_node *tuple,
+                 struct pickle_node *const *from, size_t count);
+
 #endif
