@@ -34,10 +34,10 @@ def binary(name):
     """The path of one of our programs."""
     directory = os.environ.get("SEWA_BIN")
     if not directory:
-        sys.exit("SEWA_BIN must say where sewad, sewa-worker and sewa-mlp are")
+        raise RuntimeError("SEWA_BIN must say where sewad, sewa-worker and sewa-mlp are")
     path = os.path.join(directory, name)
     if not os.access(path, os.X_OK):
-        sys.exit("'%s' is not there: build it first" % path)
+        raise RuntimeError("'%s' is not there: build it first" % path)
     return path
 
 
