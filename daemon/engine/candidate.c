@@ -78,12 +78,17 @@ static int open_file(const struct candidate *c, const char *path, int *ret, stru
     return 0;
 }
 
-static int check_stat(const struct candidate *c, int fd, const char *path, struct sewa_error *err)
+/* *ret_is_directory tells which of the two it is. Of a directory the header digest says all. */
+static int check_stat(const struct candidate *c, int fd, const char *path, bool *ret_is_directory,
+                      struct sewa_error *err)
 {
     struct stat st;
 
     if (fstat(fd, &st) < 0)
         return sewa_fail_errno(err, SEWA_E_IO, "cannot look at '%s'", path);
+    *ret_is_directory = S_ISDIR(st.st_mode);
+    if (S_ISDIR(st.st_mode))
+        return 0;
     if (!S_ISREG(st.st_mode))
         return sewa_fail(err, SEWA_E_CHANGED, "'%s' is no regular file any more", path);
     if (st.st_size != c->bytes)
@@ -109,13 +114,14 @@ static int header_failed(int rc, const char *path, struct sewa_error *err)
     return sewa_context(err, SEWA_E_CHANGED, "'%s' is not the file that was indexed", path);
 }
 
-static int check_header(const struct candidate *c, int fd, const char *path, struct layout **ret,
-                        struct sewa_error *err)
+static int check_header(const struct candidate *c, int fd, const char *path, bool is_directory,
+                        struct layout **ret, struct sewa_error *err)
 {
     AUTOPTR(layout_free) struct layout *l = NULL;
     char want[SHA256_HEX_SIZE], got[SHA256_HEX_SIZE];
     const struct checkpoint_options options = { .state_key = c->state_key };
-    int rc = checkpoint_read_file(fd, path, c->bytes, &options, &l, err);
+    int rc = is_directory ? checkpoint_read_directory(fd, path, &options, &l, err)
+                          : checkpoint_read_file(fd, path, c->bytes, &options, &l, err);
 
     if (rc < 0)
         return header_failed(rc, path, err);
@@ -124,70 +130,137 @@ static int check_header(const struct candidate *c, int fd, const char *path, str
                          "the header of '%s' has the SHA-256 %s, %s when it was indexed", path,
                          hex_encode(l->header_digest, SHA256_SIZE, got),
                          hex_encode(c->header_digest, SHA256_SIZE, want));
+    *ret = TAKE(l);
+    return 0;
+}
+
+/* One file of a directory whose layout was proven; it must still be the file whose header was read.
+ */
+static int open_shard(int directory, const char *path, const struct layout_file *file, int *ret,
+                      struct sewa_error *err)
+{
+    AUTOFREE char *shown = path_to_text(file->name);
+    AUTOFREE char *whole = shown ? path_join(path, shown) : NULL;
+    struct stat st;
+
+    if (!whole)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to open a file of '%s'", path);
+    AUTOCLOSE int fd = open_beneath(directory, file->name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return open_failed(whole, err);
+    if (fstat(fd, &st) < 0)
+        return sewa_fail_errno(err, SEWA_E_IO, "cannot look at '%s'", whole);
+    if (!S_ISREG(st.st_mode) || st.st_size != file->bytes ||
+        (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec != file->mtime_ns)
+        return sewa_fail(err, SEWA_E_CHANGED,
+                         "'%s' was replaced after its header was read: it has %" PRId64
+                         " bytes, it had %" PRId64,
+                         whole, (int64_t)st.st_size, file->bytes);
+    *ret = take_fd(&fd);
+    return 0;
+}
+
+static int open_shards(int directory, const char *path, const struct layout *l, struct shards *ret,
+                       struct sewa_error *err)
+{
+    int rc = shards_new(l->file_count, ret, err);
+
+    for (size_t i = 0; rc == 0 && i < l->file_count; i++) {
+        AUTOCLOSE int fd = -1;
+        rc = open_shard(directory, path, &l->files[i], &fd, err);
+        if (rc == 0)
+            rc = shards_set(ret, i, &fd, l->files[i].name, l->files[i].bytes, err);
+    }
+    return rc;
+}
+
+static int open_proven(const struct candidate *c, const char *path, struct shards *ret_shards,
+                       struct layout **ret, struct sewa_error *err)
+{
+    AUTOCLOSE int fd = -1;
+    bool is_directory = false;
+    int rc = open_file(c, path, &fd, err);
+
+    if (rc == 0)
+        rc = check_stat(c, fd, path, &is_directory, err);
+    if (rc == 0)
+        rc = check_header(c, fd, path, is_directory, ret, err);
+    if (rc < 0 || !ret_shards)
+        return rc;
+    if (is_directory)
+        return open_shards(fd, path, *ret, ret_shards, err);
+    rc = shards_new(1, ret_shards, err);
+    return rc < 0 ? rc : shards_set(ret_shards, 0, &fd, NULL, c->bytes, err);
+}
+
+int candidate_open(const struct candidate *c, struct shards *ret_shards, struct layout **ret,
+                   struct sewa_error *err)
+{
+    AUTOFREE char *path = shown_path(c);
+    AUTOPTR(layout_free) struct layout *l = NULL;
+
+    if (!path)
+        return no_memory(c, err);
+    int rc = open_proven(c, path, ret_shards, &l, err);
+    if (rc < 0)
+        return sewa_context(err, rc, "checkpoint '%s'", c->id);
     if (ret)
         *ret = TAKE(l);
     return 0;
 }
 
-int candidate_open(const struct candidate *c, int *ret_fd, struct layout **ret,
-                   struct sewa_error *err)
-{
-    AUTOFREE char *path = shown_path(c);
-    AUTOCLOSE int fd = -1;
-
-    if (!path)
-        return no_memory(c, err);
-    int rc = open_file(c, path, &fd, err);
-    if (rc == 0)
-        rc = check_stat(c, fd, path, err);
-    if (rc == 0)
-        rc = check_header(c, fd, path, ret, err);
-    if (rc < 0)
-        return sewa_context(err, rc, "checkpoint '%s'", c->id);
-    *ret_fd = take_fd(&fd);
-    return 0;
-}
-
 int candidate_verify(const struct candidate *c, struct sewa_error *err)
 {
-    AUTOCLOSE int fd = -1;
-
-    return candidate_open(c, &fd, NULL, err);
+    return candidate_open(c, NULL, NULL, err);
 }
 
-int candidate_read_failed(const struct candidate *c, int64_t offset, struct sewa_error *err)
+/* Of the file, or of a shard in a directory; heap. */
+static char *shown_shard(const struct candidate *c, const struct shard *shard)
+{
+    AUTOFREE char *path = shown_path(c);
+    AUTOFREE char *name = shard->name ? path_to_text(shard->name) : NULL;
+
+    if (!path || !shard->name)
+        return TAKE(path);
+    return name ? path_join(path, name) : NULL;
+}
+
+int candidate_read_failed(const struct candidate *c, const struct shard *shard, int64_t offset,
+                          struct sewa_error *err)
 {
     int sys = errno;
-    AUTOFREE char *path = shown_path(c);
+    AUTOFREE char *path = shown_shard(c, shard);
 
     errno = sys;
     return sewa_fail_errno(err, SEWA_E_IO, "checkpoint '%s': cannot read '%s' at offset %" PRId64,
                            c->id, path ? path : c->id, offset);
 }
 
-int candidate_cut_short(const struct candidate *c, int64_t offset, struct sewa_error *err)
+int candidate_cut_short(const struct candidate *c, const struct shard *shard, int64_t offset,
+                        struct sewa_error *err)
 {
-    AUTOFREE char *path = shown_path(c);
+    AUTOFREE char *path = shown_shard(c, shard);
 
     return sewa_fail(err, SEWA_E_CHANGED,
                      "checkpoint '%s': '%s' ends at offset %" PRId64 ", it had %" PRId64
                      " bytes when it was indexed",
-                     c->id, path ? path : c->id, offset, c->bytes);
+                     c->id, path ? path : c->id, offset, shard->bytes);
 }
 
-static int digest_blocks(const struct candidate *c, int fd, char *block, struct sha256 *digest,
-                         const atomic_bool *cancel, struct sewa_error *err)
+static int digest_blocks(const struct candidate *c, const struct shard *shard, char *block,
+                         struct sha256 *digest, const atomic_bool *cancel, struct sewa_error *err)
 {
-    for (int64_t at = 0; at < c->bytes;) {
-        int64_t left = c->bytes - at;
+    for (int64_t at = 0; at < shard->bytes;) {
+        int64_t left = shard->bytes - at;
         size_t want = left < DIGEST_BLOCK ? (size_t)left : DIGEST_BLOCK;
         if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
             return sewa_fail(err, SEWA_E_CANCELLED, "cancelled");
-        ssize_t n = failpoint_errno("candidate_digest") ? -1 : pread_full(fd, block, want, at);
+        ssize_t n = failpoint_errno("candidate_digest") ? -1
+                                                        : pread_full(shard->fd, block, want, at);
         if (n < 0)
-            return candidate_read_failed(c, at, err);
+            return candidate_read_failed(c, shard, at, err);
         if ((size_t)n < want)
-            return candidate_cut_short(c, at + n, err);
+            return candidate_cut_short(c, shard, at + n, err);
         sha256_update(digest, block, want);
         at += n;
     }
@@ -199,13 +272,13 @@ int candidate_digest(const struct candidate *c, const atomic_bool *cancel, uint8
 {
     AUTOPTR(sha256_free) struct sha256 *digest = sha256_new();
     AUTOFREE char *block = malloc(DIGEST_BLOCK);
-    AUTOCLOSE int fd = -1;
+    AUTO(shards_clear) struct shards shards = { 0 };
 
     if (!digest || !block)
         return no_memory(c, err);
-    int rc = candidate_open(c, &fd, NULL, err);
-    if (rc == 0)
-        rc = digest_blocks(c, fd, block, digest, cancel, err);
+    int rc = candidate_open(c, &shards, NULL, err);
+    for (size_t i = 0; rc == 0 && i < shards.count; i++)
+        rc = digest_blocks(c, &shards.shard[i], block, digest, cancel, err);
     if (rc == 0)
         rc = candidate_verify(c, err);
     if (rc == 0)

@@ -5,6 +5,7 @@
 #ifndef ENGINE_CANDIDATE_H
 #define ENGINE_CANDIDATE_H
 
+#include "engine/shards.h"
 #include "formats/layout.h"
 #include "sewa/error.h"
 
@@ -27,28 +28,32 @@ struct candidate {
 char *candidate_name(const struct candidate *c);
 
 /*
- * Open the file and prove by size, time of modification and header that it is the one of the index.
- * *ret_fd is the caller's to close, *ret (may be NULL) the layout that the header says.
- * SEWA_E_GONE when it is not there, SEWA_E_CHANGED when it is another one or no regular file,
- * SEWA_E_IO when that cannot be found out. Messages name the path and both values.
+ * Open the file, or the files of a directory, and prove by size, time of modification and header
+ * that it is the one of the index. *ret_shards (zeroed) is the caller's to clear, also after a
+ * failure, *ret (may be NULL) the layout that the header says; files of a directory come in its
+ * order. SEWA_E_GONE when it is not there, SEWA_E_CHANGED when it is another one or neither a file
+ * nor a directory, SEWA_E_IO when that cannot be found out. Messages name the path and both values.
  */
-int candidate_open(const struct candidate *c, int *ret_fd, struct layout **ret,
+int candidate_open(const struct candidate *c, struct shards *ret_shards, struct layout **ret,
                    struct sewa_error *err);
 
 /* The same proof, and nothing kept: asked again after reading and before publishing. */
 int candidate_verify(const struct candidate *c, struct sewa_error *err);
 
 /*
- * SHA-256 of the whole file, proven to be that of the index before and after it was read.
+ * SHA-256 of the whole file, proven to be that of the index before and after it was read; of a
+ * directory that of its files one behind the other, in the order of the layout.
  * *cancel as in pool_run().
  */
 int candidate_digest(const struct candidate *c, const atomic_bool *cancel, uint8_t ret[32],
                      struct sewa_error *err);
 
-/* A failed read at this offset, by errno. */
-int candidate_read_failed(const struct candidate *c, int64_t offset, struct sewa_error *err);
+/* A failed read at this offset of a file, by errno. */
+int candidate_read_failed(const struct candidate *c, const struct shard *shard, int64_t offset,
+                          struct sewa_error *err);
 
 /* The file ended at this offset although its size was that of the index. */
-int candidate_cut_short(const struct candidate *c, int64_t offset, struct sewa_error *err);
+int candidate_cut_short(const struct candidate *c, const struct shard *shard, int64_t offset,
+                        struct sewa_error *err);
 
 #endif

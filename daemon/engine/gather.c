@@ -20,7 +20,7 @@ struct axis {
 };
 
 struct gathering {
-    int fd;
+    const struct shard *shard;
     const struct candidate *candidate;
     const struct view *view;
     const atomic_bool *cancel;
@@ -53,12 +53,13 @@ static int move_window(struct gathering *g, int64_t begin, struct sewa_error *er
 
     if (g->cancel && atomic_load_explicit(g->cancel, memory_order_relaxed))
         return sewa_fail(err, SEWA_E_CANCELLED, "cancelled");
-    ssize_t n =
-        failpoint_errno("gather_read") ? -1 : pread_full(g->fd, g->window, want, v->offset + begin);
+    ssize_t n = failpoint_errno("gather_read")
+                    ? -1
+                    : pread_full(g->shard->fd, g->window, want, v->offset + begin);
     if (n < 0)
-        return candidate_read_failed(g->candidate, v->offset + begin, err);
+        return candidate_read_failed(g->candidate, g->shard, v->offset + begin, err);
     if ((size_t)n < want)
-        return candidate_cut_short(g->candidate, v->offset + begin + n, err);
+        return candidate_cut_short(g->candidate, g->shard, v->offset + begin + n, err);
     g->begin = begin;
     g->end = begin + (int64_t)want;
     return 0;
@@ -112,12 +113,12 @@ static int gather_all(struct gathering *g, struct sewa_error *err)
     }
 }
 
-int gather(int fd, const struct candidate *c, const struct view *v, void *out,
+int gather(const struct shard *shard, const struct candidate *c, const struct view *v, void *out,
            const atomic_bool *cancel, struct sewa_error *err)
 {
     AUTOFREE char *window = malloc(WINDOW);
     struct gathering g = {
-        .fd = fd, .candidate = c, .view = v, .cancel = cancel, .out = out, .window = window
+        .shard = shard, .candidate = c, .view = v, .cancel = cancel, .out = out, .window = window
     };
 
     if (!window)

@@ -23,7 +23,7 @@ struct view {
  * bytes is read about once, whatever the order of the view; a mebibyte of memory beside out.
  * SEWA_E_IO and SEWA_E_CHANGED name file and offset; SEWA_E_NO_MEMORY; SEWA_E_CANCELLED.
  */
-int gather(int fd, const struct candidate *c, const struct view *v, void *out,
+int gather(const struct shard *shard, const struct candidate *c, const struct view *v, void *out,
            const atomic_bool *cancel, struct sewa_error *err);
 
 #endif

@@ -43,11 +43,6 @@ static int check_types(const struct layout *l, struct sewa_error *err)
             return sewa_fail(err, SEWA_E_UNSUPPORTED,
                              "tensor '%s' has type %s, of which there is no average", t->name,
                              dtype_name(t->dtype));
-        if (t->file != 0)
-            return sewa_fail(
-                err, SEWA_E_UNSUPPORTED,
-                "tensor '%s' lies in file %u of its checkpoint, averages need one file", t->name,
-                (unsigned)t->file + 1);
     }
     return 0;
 }
@@ -80,7 +75,7 @@ static int place_tensor(struct model *m, struct model_tensor *t)
 
 static enum dtype bank_type(enum dtype t)
 {
-    return t == DTYPE_F16 || t == DTYPE_BF16 ? DTYPE_F32 : t;
+    return dtype_kind(t) == DTYPE_FLOAT && t != DTYPE_F64 ? DTYPE_F32 : t;
 }
 
 /* Copy name and shape behind those that are there already. */

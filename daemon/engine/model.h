@@ -32,7 +32,7 @@ struct model_tensor {
     uint8_t rank;
     bool is_float;         /* averaged; otherwise an integer or bool, taken from one ingredient */
     enum dtype dtype;      /* in the checkpoints */
-    enum dtype bank_dtype; /* in a bank: F16, BF16 and F32 arrive as F32, all else as it is */
+    enum dtype bank_dtype; /* in a bank: floats arrive as F32, but F64 and all else as it is */
     int64_t elements;
     int64_t row_offset;      /* bytes, from the start of a row of a candidate */
     int64_t bank_offset;     /* bytes, from the start of a bank */
@@ -51,8 +51,8 @@ struct model {
 };
 
 /*
- * SEWA_E_UNSUPPORTED names the first tensor whose type can be indexed but not averaged, or that
- * lies in a second file. SEWA_E_TOO_LARGE when the sizes do not fit 62 bits.
+ * SEWA_E_UNSUPPORTED names the first tensor whose type can be indexed but not averaged.
+ * SEWA_E_TOO_LARGE when the sizes do not fit 62 bits.
  */
 int model_new(const struct layout *l, struct model **ret, struct sewa_error *err);
 void model_free(struct model *m); /* NULL is fine */

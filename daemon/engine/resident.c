@@ -235,11 +235,12 @@ static int read_segment(struct reading *r, size_t candidate, size_t segment, uns
     while (step_next(&cursor, &step)) {
         if (r->cancel && atomic_load_explicit(r->cancel, memory_order_relaxed))
             return sewa_fail(err, SEWA_E_CANCELLED, "cancelled");
-        ssize_t n = preadv_full(cursor.entry->fd, &step);
+        const struct shard *shard = shards_at(&cursor.entry->shards, step.offset, &step.offset);
+        ssize_t n = preadv_full(shard->fd, &step);
         if (n < 0)
-            return candidate_read_failed(c, step.offset, err);
+            return candidate_read_failed(c, shard, step.offset, err);
         if ((size_t)n < step.bytes)
-            return candidate_cut_short(c, step.offset + n, err);
+            return candidate_cut_short(c, shard, step.offset + n, err);
         for (int i = 0; i < step.count; i++)
             look_for_nonfinite(r, candidate, step.tensor[i], step.vector[i].iov_base,
                                step.vector[i].iov_len);

@@ -81,7 +81,12 @@ static void place_views(struct placement_body *p, const struct layout *l)
 }
 
 /* Tensor t of the model is the t-th by name of every layout. */
-static struct placement *placement_new(const struct layout *l, int64_t data_begin)
+static int64_t place_of(const struct tensor *t, const struct shards *shards)
+{
+    return shards->shard[t->file].begin + t->offset;
+}
+
+static struct placement *placement_new(const struct layout *l, const struct shards *shards)
 {
     size_t views = 0, ranks = 0;
 
@@ -93,7 +98,8 @@ static struct placement *placement_new(const struct layout *l, int64_t data_begi
     if (!p)
         return NULL;
     for (size_t t = 0; t < l->count; t++) {
-        p->offset[t] = l->tensors[l->by_name[t]].offset - data_begin;
+        p->offset[t] = place_of(&l->tensors[l->by_name[t]], shards) -
+                       place_of(&l->tensors[0], shards);
         p->order[l->by_name[t]] = (uint32_t)t;
     }
     for (size_t i = 0; i < l->count; i++)
@@ -141,8 +147,8 @@ static int place_entry(struct roster_body *body, size_t i, const struct layout *
 {
     struct roster_entry *entry = &body->roster.entries[i];
 
-    entry->data_begin = l->count > 0 ? l->tensors[0].offset : 0;
-    struct placement *p = placement_new(l, entry->data_begin);
+    entry->data_begin = l->count > 0 ? place_of(&l->tensors[0], &entry->shards) : 0;
+    struct placement *p = placement_new(l, &entry->shards);
     if (!p)
         return no_memory(body->names[i], err);
     if (i > 0 && is_same_placement(p, body->owned[0], body->roster.model)) {
@@ -157,7 +163,7 @@ static int place_entry(struct roster_body *body, size_t i, const struct layout *
 static int open_first(struct roster_body *body, struct sewa_error *err)
 {
     struct roster *r = &body->roster;
-    int rc = candidate_open(r->entries[0].candidate, &r->entries[0].fd, &body->first, err);
+    int rc = candidate_open(r->entries[0].candidate, &r->entries[0].shards, &body->first, err);
 
     if (rc < 0)
         return rc;
@@ -180,7 +186,7 @@ static int open_other(struct pool_task *task, size_t item, unsigned thread, stru
     AUTOPTR(layout_free) struct layout *l = NULL;
 
     (void)thread;
-    int rc = candidate_open(entry->candidate, &entry->fd, &l, err);
+    int rc = candidate_open(entry->candidate, &entry->shards, &l, err);
     if (rc == 0)
         rc = layout_compare(body->first, body->roster.entries[0].candidate->id, l,
                             entry->candidate->id, err);
@@ -201,10 +207,8 @@ static int prepare(struct roster_body *body, const struct candidate *candidates,
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for %zu checkpoints", count);
     r->names = (const char *const *)body->names;
     r->count = count;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         r->entries[i].candidate = &candidates[i];
-        r->entries[i].fd = -1;
-    }
     for (size_t i = 0; i < count; i++) {
         body->names[i] = candidate_name(&candidates[i]);
         if (!body->names[i])
@@ -250,8 +254,11 @@ int roster_gather(const struct roster *r, size_t i, size_t t, void *out, const a
     const struct roster_entry *entry = &r->entries[i];
     const struct placement *p = entry->placement;
     const struct model_tensor *tensor = &r->model->tensors[t];
+    int64_t offset;
+    const struct shard *shard =
+        shards_at(&entry->shards, entry->data_begin + p->offset[t], &offset);
     const struct view v = {
-        .offset = entry->data_begin + p->offset[t],
+        .offset = offset,
         .span_bytes = p->span_bytes[t],
         .element_bytes = model_element_bytes(tensor),
         .rank = tensor->rank,
@@ -259,15 +266,13 @@ int roster_gather(const struct roster *r, size_t i, size_t t, void *out, const a
         .stride = p->stride[t],
     };
 
-    return gather(entry->fd, entry->candidate, &v, out, cancel, err);
+    return gather(shard, entry->candidate, &v, out, cancel, err);
 }
 
 void roster_close_files(struct roster *r)
 {
-    for (size_t i = 0; i < r->count; i++) {
-        cleanup_close(&r->entries[i].fd);
-        r->entries[i].fd = -1;
-    }
+    for (size_t i = 0; i < r->count; i++)
+        shards_close_files(&r->entries[i].shards);
 }
 
 void roster_close(struct roster *r)
@@ -275,8 +280,8 @@ void roster_close(struct roster *r)
     if (!r)
         return;
     struct roster_body *body = body_of(r);
-    roster_close_files(r);
     for (size_t i = 0; i < r->count; i++) {
+        shards_clear(&r->entries[i].shards);
         placement_free(body->owned[i]);
         free(r->entries[i].metadata_format);
         free(body->names[i]);

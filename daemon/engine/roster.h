@@ -26,8 +26,8 @@ struct placement {
 
 struct roster_entry {
     const struct candidate *candidate;
-    int fd;             /* -1 once closed */
-    int64_t data_begin; /* where the data begins in the file */
+    struct shards shards;
+    int64_t data_begin; /* place (shards.h) of the first byte of data */
     const struct placement *placement;
     char *metadata_format; /* "format" in the file's own metadata ("pt"), NULL when it has none */
 };

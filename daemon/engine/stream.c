@@ -52,6 +52,7 @@ struct stream {
 
 /* Where a piece lies in the file of a candidate. */
 struct extent {
+    const struct shard *shard;
     int64_t offset;
     size_t bytes;
 };
@@ -62,9 +63,12 @@ static struct extent extent_of(const struct stream *s, const struct piece *piece
     const struct roster_entry *entry = &s->roster->entries[candidate];
     size_t size = model_element_bytes(&s->roster->model->tensors[piece->tensor]);
 
-    return (struct extent){ entry->data_begin + entry->placement->offset[piece->tensor] +
-                                piece->first * (int64_t)size,
-                            piece->count * size };
+    struct extent x = { .bytes = piece->count * size };
+    int64_t place = entry->data_begin + entry->placement->offset[piece->tensor];
+
+    x.shard = shards_at(&entry->shards, place, &x.offset);
+    x.offset += piece->first * (int64_t)size;
+    return x;
 }
 
 /* ---- ahead and behind ---- */
@@ -87,11 +91,11 @@ static bool is_cached(struct file_state *f, int fd, int64_t offset)
     return preadv2(fd, &one, 1, (off_t)offset, RWF_NOWAIT) == 1;
 }
 
-static void read_ahead(int fd, struct extent x)
+static void read_ahead(struct extent x)
 {
     for (size_t at = 0; at < x.bytes; at += ADVICE_BYTES) {
         size_t left = x.bytes - at;
-        (void)posix_fadvise(fd, (off_t)(x.offset + (int64_t)at),
+        (void)posix_fadvise(x.shard->fd, (off_t)(x.offset + (int64_t)at),
                             (off_t)(left < ADVICE_BYTES ? left : ADVICE_BYTES),
                             POSIX_FADV_WILLNEED); /* a wish; reading will say what is wrong */
     }
@@ -105,17 +109,16 @@ static void advise(struct source *source, const struct piece *piece, const uint3
 
     for (size_t i = 0; i < count; i++) {
         struct file_state *f = &s->files[which[i]];
-        int fd = s->roster->entries[which[i]].fd;
         struct extent x = extent_of(s, piece, which[i]);
         if (atomic_load_explicit(&f->cold, memory_order_relaxed) <= 0 ||
             roster_is_view(s->roster, which[i], piece->tensor))
             continue;
-        if (is_cached(f, fd, x.offset)) {
+        if (is_cached(f, x.shard->fd, x.offset)) {
             atomic_fetch_sub_explicit(&f->cold, 1, memory_order_relaxed);
             continue;
         }
         atomic_store_explicit(&f->cold, COLD_PIECES, memory_order_relaxed);
-        read_ahead(fd, x);
+        read_ahead(x);
         if (f->fetched)
             atomic_fetch_or_explicit(&f->fetched[bit / 8], (unsigned char)(1u << bit % 8),
                                      memory_order_relaxed);
@@ -138,8 +141,7 @@ static void drop_behind(struct stream *s, const struct piece *piece, uint32_t ca
         atomic_fetch_and_explicit(&f->fetched[bit / 8], (unsigned char)~mask, memory_order_relaxed);
     if (!(was & mask) || end <= begin)
         return;
-    (void)posix_fadvise(s->roster->entries[candidate].fd, (off_t)begin, (off_t)(end - begin),
-                        POSIX_FADV_DONTNEED);
+    (void)posix_fadvise(x.shard->fd, (off_t)begin, (off_t)(end - begin), POSIX_FADV_DONTNEED);
     atomic_fetch_add_explicit(&s->dropped_bytes, end - begin, memory_order_relaxed);
 }
 
@@ -153,7 +155,7 @@ static size_t read_cached(struct stream *s, uint32_t candidate, char *to, struct
 
     if (atomic_load_explicit(&f->cannot_probe, memory_order_relaxed))
         return 0;
-    ssize_t n = preadv2(s->roster->entries[candidate].fd, &all, 1, (off_t)x.offset, RWF_NOWAIT);
+    ssize_t n = preadv2(x.shard->fd, &all, 1, (off_t)x.offset, RWF_NOWAIT);
     if (n < 0 && errno != EAGAIN && errno != EINTR)
         atomic_store_explicit(&f->cannot_probe, true, memory_order_relaxed);
     return n < 0 ? 0 : (size_t)n;
@@ -166,16 +168,16 @@ static int read_extent(struct stream *s, uint32_t candidate, char *to, struct ex
     size_t got = read_cached(s, candidate, to, x);
 
     if (failpoint_errno("stream_read"))
-        return candidate_read_failed(entry->candidate, x.offset, err);
+        return candidate_read_failed(entry->candidate, x.shard, x.offset, err);
     if (got < x.bytes) {
         int64_t at = x.offset + (int64_t)got;
         atomic_store_explicit(&s->files[candidate].cold, COLD_PIECES, memory_order_relaxed);
         atomic_fetch_add_explicit(&s->cold_reads, 1, memory_order_relaxed);
-        ssize_t n = pread_full(entry->fd, to + got, x.bytes - got, at);
+        ssize_t n = pread_full(x.shard->fd, to + got, x.bytes - got, at);
         if (n < 0)
-            return candidate_read_failed(entry->candidate, at, err);
+            return candidate_read_failed(entry->candidate, x.shard, at, err);
         if ((size_t)n < x.bytes - got)
-            return candidate_cut_short(entry->candidate, at + n, err);
+            return candidate_cut_short(entry->candidate, x.shard, at + n, err);
     }
     atomic_fetch_add_explicit(&s->bytes_read, (int64_t)x.bytes, memory_order_relaxed);
     return 0;
@@ -409,7 +411,9 @@ static int make_files(struct stream *s, int64_t page_cache_bytes, struct sewa_er
     for (size_t i = 0; drops && i < count; i++) {
         s->files[i].fetched = s->bits + i * bytes;
         /* nothing may come ahead but what advise() asks for and drop_behind() knows of */
-        (void)posix_fadvise(s->roster->entries[i].fd, 0, 0, POSIX_FADV_RANDOM);
+        const struct shards *shards = &s->roster->entries[i].shards;
+        for (size_t f = 0; f < shards->count; f++)
+            (void)posix_fadvise(shards->shard[f].fd, 0, 0, POSIX_FADV_RANDOM);
     }
     return 0;
 }

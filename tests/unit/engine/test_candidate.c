@@ -155,7 +155,7 @@ static const struct row {
     { "a broken header", no_header, SEWA_E_CHANGED, "is not the file that was indexed" },
     { "a header that may be growing", growing_header, SEWA_E_CHANGED,
       "is not the file that was indexed" },
-    { "a directory in its place", a_directory, SEWA_E_CHANGED, "no regular file" },
+    { "a directory in its place", a_directory, SEWA_E_CHANGED, "is not the file that was indexed" },
     { "a pipe in its place", a_pipe, SEWA_E_CHANGED, "no regular file" },
     { "a symbolic link in its place", a_link, SEWA_E_CHANGED, "symbolic link" },
     { "a path that leaves the run", outside, SEWA_E_INVALID, "does not lie below" },

@@ -23,6 +23,7 @@ struct fixture {
     unsigned char *bytes; /* of the file */
     struct candidate candidate;
     int fd;
+    struct shard shard;
 };
 
 static int setup(void **state)
@@ -42,6 +43,7 @@ static int setup(void **state)
     AUTOFREE char *path = path_join(f->directory, "model.pt");
     f->fd = open(path, O_RDONLY | O_CLOEXEC);
     assert_true(f->fd >= 0);
+    f->shard = (struct shard){ .fd = f->fd, .bytes = FILE_BYTES };
     *state = f;
     return 0;
 }
@@ -118,7 +120,7 @@ static void test_views(void **state)
         assert_non_null(out);
         out[n * size] = 0x5a;
         assert_true(v.offset + v.span_bytes <= FILE_BYTES);
-        assert_ok(gather(f->fd, &f->candidate, &v, out, NULL, &err), err);
+        assert_ok(gather(&f->shard, &f->candidate, &v, out, NULL, &err), err);
         for (size_t e = 0; e < n; e++)
             if (memcmp(out + e * size, element_at(f, &v, e), size) != 0)
                 fail_msg("row %zu, %zu bytes, element %zu", i / COUNT_OF(sizes), size, e);
@@ -136,19 +138,21 @@ static void test_failures(void **state)
     size_t n;
     struct view v = view_of(&large, 8, &n);
 
-    assert_failed(gather(f->fd, &f->candidate, &v, out, &cancel, &err), err, SEWA_E_CANCELLED, "");
+    assert_failed(gather(&f->shard, &f->candidate, &v, out, &cancel, &err), err, SEWA_E_CANCELLED,
+                  "");
 #ifdef SEWA_FAILPOINTS
     failpoint_set("gather_read=errno:EIO@2");
-    assert_failed(gather(f->fd, &f->candidate, &v, out, NULL, &err), err, SEWA_E_IO, "'ckpt_v'");
+    assert_failed(gather(&f->shard, &f->candidate, &v, out, NULL, &err), err, SEWA_E_IO,
+                  "'ckpt_v'");
     failpoint_set(NULL);
     assert_non_null(strstr(err.text, "at offset 1048704"));
 #endif
     AUTOFREE char *path = path_join(f->directory, "model.pt");
     assert_int_equal(truncate(path, 2000000), 0);
-    assert_failed(gather(f->fd, &f->candidate, &v, out, NULL, &err), err, SEWA_E_CHANGED,
+    assert_failed(gather(&f->shard, &f->candidate, &v, out, NULL, &err), err, SEWA_E_CHANGED,
                   "ends at offset 2000000");
     alloc_fail_at(0);
-    int rc = gather(f->fd, &f->candidate, &v, out, NULL, &err);
+    int rc = gather(&f->shard, &f->candidate, &v, out, NULL, &err);
     assert_true(alloc_fired());
     assert_failed(rc, err, SEWA_E_NO_MEMORY, "no memory");
 }
