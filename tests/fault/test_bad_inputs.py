@@ -222,7 +222,7 @@ CHECKPOINTS = [
     ("it was touched", touch, "changed", ["was modified"]),
     ("another header in the same file", overwrite_header, "changed", ["step-600"]),
     ("another checkpoint in its place", replace, "changed", ["bytes"]),
-    ("a directory in its place", to_directory, "changed", ["regular file"]),
+    ("a directory in its place", to_directory, "changed", ["not the file that was indexed"]),
     ("a pipe in its place", to_fifo, "changed", ["regular file"]),
     ("a link to nowhere", to_dangling_link, "changed", ["symbolic link"]),
     ("a link to itself", to_link_loop, "changed", ["symbolic link"]),
