@@ -83,7 +83,7 @@ class Killed(ServiceTest):
                    "%s: no hidden folders are left" % what)
 
     def die_at(self, failpoint):
-        """Kill it at this place of a job, start it again, and judge. False: the place never came."""
+        """Kill it at this place of a job, start it again, judge. False: the place never came."""
         self.sewad.stop()
         key, uid = self.new_key(), None
         if self.start_doomed(failpoint):

@@ -130,7 +130,7 @@ class Security(SharedServiceTest):
                 self.assertEqual(os.stat(path).st_mode & 0o022, 0, oct(os.stat(path).st_mode))
 
     def test_e_the_worker_interface(self):
-        """On its own socket, for those with a token; nothing else is there, and it is nowhere else."""
+        """On its own socket and for those with a token; nothing else is there."""
         hello = json.dumps({"protocol": 1, "version": "1"})
         for path in ("hello", "lease", "heartbeat", "result", "log"):
             self.sewad.request("POST", "/api/v1/worker/" + path, {}).problem(404, "not_found")

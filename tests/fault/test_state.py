@@ -1,4 +1,4 @@
-"""state - a state directory that is taken, too new, broken or not writable, and a disk that is full.
+"""state - a state directory that is taken, too new, broken or not writable; a disk that is full.
 
 The rule: the operation that needs the disk fails with the right code and says why, nothing half
 stands under a final name, and everything else goes on; when there is room again, so does the rest.

@@ -5,7 +5,7 @@ PASSING = ("seconds", "evaluator_seconds", "bytes_read")
 
 
 def outcome_of(sewad, done):
-    """All that must not differ between two runs of one job: result, trace, bytes of the artifact."""
+    """All that must not differ between two runs of a job: result, trace, bytes of the artifact."""
     result = done["result"]
     for name in PASSING:
         del result["cost"][name]
