@@ -47,7 +47,8 @@ struct writing {
     struct window *computed; /* by the items of this round */
     struct window *finished; /* by the round before; written in this one */
     const void **pointers;   /* ingredients, for each thread */
-    const uint32_t *order;
+    uint32_t *order; /* tensors that are written, in the order of the newest ingredient's file */
+    size_t order_count;
     struct position ahead; /* of what the source was told */
 };
 
@@ -63,12 +64,59 @@ static const struct roster_entry *newest(const struct writing *w)
     return &w->source->roster->entries[w->weights.used[w->weights.used_count - 1]];
 }
 
+/* Names that loaders or we give another meaning are written in full. */
+static bool can_be_a_key(const struct writing *w, const char *name);
+
+static bool is_tied(const struct writing *w, size_t tensor)
+{
+    const struct roster *r = w->source->roster;
+
+    return r->tied_to && r->tied_to[tensor] != ROSTER_NOT_TIED &&
+           can_be_a_key(w, r->model->tensors[tensor].name);
+}
+
+static int choose_order(struct writing *w, struct sewa_error *err)
+{
+    const struct model *m = w->source->roster->model;
+    const uint32_t *order = newest(w)->placement->order;
+
+    w->order = malloc((m->count + 1) * sizeof *w->order);
+    if (!w->order)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to list %zu tensors", m->count);
+    for (size_t i = 0; i < m->count; i++)
+        if (!is_tied(w, order[i]))
+            w->order[w->order_count++] = order[i];
+    return 0;
+}
+
 static bool has_key(const struct materialize_options *o, const char *key)
 {
     for (size_t i = 0; i < o->metadata_count; i++)
         if (strcmp(o->metadata[i].key, key) == 0)
             return true;
     return false;
+}
+
+static bool can_be_a_key(const struct writing *w, const char *name)
+{
+    return strcmp(name, "format") != 0 && strncmp(name, "sewa.", 5) != 0 &&
+           !has_key(w->options, name);
+}
+
+/*
+ * A tied tensor is written once, and its other names stand in the metadata with the one that is
+ * there, as safetensors.torch.save_model() does and load_model() expects.
+ */
+static size_t add_ties(const struct writing *w, struct layout_metadata *metadata)
+{
+    const struct roster *r = w->source->roster;
+    size_t n = 0;
+
+    for (size_t t = 0; r->tied_to && t < r->model->count; t++)
+        if (is_tied(w, t))
+            metadata[n++] = (struct layout_metadata){ r->model->tensors[t].name,
+                                                      r->model->tensors[r->tied_to[t]].name };
+    return n;
 }
 
 static int make_header(const struct writing *w, struct buf *ret, int64_t *ret_data_bytes,
@@ -78,7 +126,9 @@ static int make_header(const struct writing *w, struct buf *ret, int64_t *ret_da
     const struct materialize_options *o = w->options;
     const char *format = newest(w)->metadata_format;
     AUTOFREE struct safetensors_item *items = calloc(m->count + 1, sizeof *items);
-    AUTOFREE struct layout_metadata *metadata = calloc(o->metadata_count + 1, sizeof *metadata);
+    size_t tied_count = m->count - w->order_count;
+    AUTOFREE struct layout_metadata *metadata =
+        calloc(o->metadata_count + tied_count + 1, sizeof *metadata);
     size_t n = o->metadata_count;
 
     if (!items || !metadata)
@@ -87,14 +137,15 @@ static int make_header(const struct writing *w, struct buf *ret, int64_t *ret_da
         memcpy(metadata, o->metadata, n * sizeof *metadata);
     if (format && !has_key(o, "format"))
         metadata[n++] = (struct layout_metadata){ "format", format };
+    n += add_ties(w, metadata + n);
     *ret_data_bytes = 0;
-    for (size_t i = 0; i < m->count; i++) {
+    for (size_t i = 0; i < w->order_count; i++) {
         const struct model_tensor *t = &m->tensors[w->order[i]];
         items[i] = (struct safetensors_item){ t->name, exact_dtype(&w->exact.options, t), t->rank,
                                               t->shape };
         *ret_data_bytes += t->elements * (int64_t)output_element_bytes(w, t);
     }
-    return safetensors_header(items, m->count, metadata, n, ret, err);
+    return safetensors_header(items, w->order_count, metadata, n, ret, err);
 }
 
 /* ---- windows ---- */
@@ -104,7 +155,7 @@ static bool piece_at(const struct writing *w, struct position *p, struct piece *
 {
     const struct model *m = w->source->roster->model;
 
-    for (; p->i < m->count; p->i++, p->element = 0) {
+    for (; p->i < w->order_count; p->i++, p->element = 0) {
         const struct model_tensor *t = &m->tensors[w->order[p->i]];
         int64_t left = t->elements - p->element;
         size_t most = piece_elements(t, w->source->piece_bytes);
@@ -396,6 +447,7 @@ static void writing_clear(struct writing *w)
         free(w->windows[i].parts);
     }
     free(w->pointers);
+    free(w->order);
     weights_clear(&w->weights);
 }
 
@@ -419,8 +471,9 @@ int materialize(const struct engine *e, struct source *s, const struct materiali
     int rc = weights_init(&w.weights, o->alpha, 1, s->roster->count, err);
     if (rc < 0)
         return rc;
-    w.order = newest(&w)->placement->order;
-    rc = list_ingredients(&w, &result, err);
+    rc = choose_order(&w, err);
+    if (rc == 0)
+        rc = list_ingredients(&w, &result, err);
     if (rc == 0)
         rc = write_file(&w, &result, err);
     if (rc < 0)

@@ -23,6 +23,8 @@ struct roster_body {
     struct placement **owned; /* by candidate; NULL where that of the first is shared */
     char **names;
     struct layout *first; /* of candidate 0, while the others are opened */
+    uint32_t **ties;   /* by candidate, as tied_to; NULL for one without; while they are opened */
+    uint32_t *tied_to; /* what all have in common */
 };
 
 static struct roster_body *body_of(struct roster *r)
@@ -142,6 +144,51 @@ static int keep_metadata(struct roster_entry *entry, const struct layout *l, con
     return 0;
 }
 
+/* The ties of one file, by tensors of the model; *ret is NULL when it has none. */
+static int find_ties(const struct layout *l, uint32_t **ret, const char *name,
+                     struct sewa_error *err)
+{
+    AUTOFREE uint32_t *model_of = NULL; /* of a tensor in the order of the file */
+    bool has_ties = false;
+
+    for (size_t i = 0; i < l->count; i++)
+        has_ties = has_ties || l->tensors[i].alias_of != LAYOUT_NO_ALIAS;
+    if (!has_ties)
+        return 0;
+    model_of = malloc(l->count * sizeof *model_of);
+    uint32_t *ties = malloc(l->count * sizeof *ties);
+    *ret = ties;
+    if (!model_of || !ties)
+        return no_memory(name, err);
+    for (size_t t = 0; t < l->count; t++)
+        model_of[l->by_name[t]] = (uint32_t)t;
+    for (size_t t = 0; t < l->count; t++) {
+        uint32_t alias = l->tensors[l->by_name[t]].alias_of;
+        ties[t] = alias == LAYOUT_NO_ALIAS ? ROSTER_NOT_TIED : model_of[alias];
+    }
+    return 0;
+}
+
+/* The first one's, as far as all others have them. */
+static void join_ties(struct roster_body *body)
+{
+    const struct roster *r = &body->roster;
+    uint32_t *first = TAKE(body->ties[0]);
+    size_t count = 0;
+
+    for (size_t t = 0; first && t < r->model->count; t++) {
+        for (size_t i = 1; i < r->count; i++)
+            if (!body->ties[i] || body->ties[i][t] != first[t])
+                first[t] = ROSTER_NOT_TIED;
+        count += first[t] != ROSTER_NOT_TIED;
+    }
+    if (count == 0) {
+        free(first);
+        first = NULL;
+    }
+    body->roster.tied_to = body->tied_to = first;
+}
+
 static int place_entry(struct roster_body *body, size_t i, const struct layout *l,
                        struct sewa_error *err)
 {
@@ -157,7 +204,8 @@ static int place_entry(struct roster_body *body, size_t i, const struct layout *
     }
     body->owned[i] = p;
     entry->placement = p ? p : body->owned[0];
-    return keep_metadata(entry, l, body->names[i], err);
+    int rc = keep_metadata(entry, l, body->names[i], err);
+    return rc < 0 ? rc : find_ties(l, &body->ties[i], body->names[i], err);
 }
 
 static int open_first(struct roster_body *body, struct sewa_error *err)
@@ -203,7 +251,8 @@ static int prepare(struct roster_body *body, const struct candidate *candidates,
     r->entries = calloc(count, sizeof *r->entries);
     body->owned = calloc(count, sizeof(struct placement *));
     body->names = calloc(count, sizeof(char *));
-    if (!r->entries || !body->owned || !body->names)
+    body->ties = calloc(count, sizeof(uint32_t *));
+    if (!r->entries || !body->owned || !body->names || !body->ties)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for %zu checkpoints", count);
     r->names = (const char *const *)body->names;
     r->count = count;
@@ -237,6 +286,7 @@ int roster_open(const struct engine *e, const struct candidate *candidates, size
         return rc;
     layout_free(body->first);
     body->first = NULL;
+    join_ties(body);
     *ret = TAKE(r);
     return 0;
 }
@@ -285,7 +335,10 @@ void roster_close(struct roster *r)
         placement_free(body->owned[i]);
         free(r->entries[i].metadata_format);
         free(body->names[i]);
+        free(body->ties[i]);
     }
+    free(body->ties);
+    free(body->tied_to);
     free(body->names);
     free(body->owned);
     free(r->entries);

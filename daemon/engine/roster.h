@@ -37,7 +37,16 @@ struct roster {
     size_t count;
     struct roster_entry *entries;
     const char *const *names; /* for messages: "checkpoint 'ckpt_...' (step 1200)" */
+
+    /*
+     * Tensor t is the same elements as tied_to[t], under another name, in every candidate; or
+     * ROSTER_NOT_TIED. NULL when no tensor is. A tie in some candidates only is none: there the
+     * weights had parted.
+     */
+    const uint32_t *tied_to;
 };
+
+#define ROSTER_NOT_TIED UINT32_MAX
 
 /*
  * candidates: oldest first, borrowed until roster_close(). As candidate_open(), and SEWA_E_MISMATCH

@@ -65,6 +65,8 @@ static int setup(void **state)
     struct materialize_options out = { .alpha = alone, .directory = f->directory };
     AUTOPTR(resident_close) struct resident *resident = NULL;
     assert_ok(resident_open(&e, &in, &resident, &err), err);
+    struct roster *r = (struct roster *)(uintptr_t)resident_source(resident)->roster;
+    r->tied_to = NULL; /* all of them, in full */
     assert_ok(materialize(&e, resident_source(resident), &out, &result, &err), err);
     learn(&f->candidates[1], f->directory, "model.safetensors", "ckpt_plain");
     *state = f;
@@ -146,6 +148,55 @@ static void test_stream(void **state)
     check_contents(f, stream_source(stream));
 }
 
+static struct layout *average_of(const struct fixture *f, size_t count, const double *alpha)
+{
+    AUTO(engine_clear) struct engine e = engine_with(2, 0);
+    AUTO(materialized_clear) struct materialized result = { 0 };
+    AUTOFREE char *path = path_join(f->directory, "ties.safetensors");
+    struct stream_options in = { .candidates = f->candidates, .count = count };
+    struct materialize_options out = { .alpha = alpha,
+                                       .directory = f->directory,
+                                       .name = "ties.safetensors" };
+    AUTOPTR(stream_close) struct stream *stream = NULL;
+    struct layout *l = NULL;
+    struct stat st;
+    struct sewa_error err = { 0 };
+
+    unlink(path);
+    assert_ok(stream_open(&e, &in, &stream, &err), err);
+    assert_ok(materialize(&e, stream_source(stream), &out, &result, &err), err);
+    AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_ok(checkpoint_read_file(fd, path, st.st_size, NULL, &l, &err), err);
+    return l;
+}
+
+/* Tensors that are one are written once, and the metadata says what else they are called. */
+static void test_ties(void **state)
+{
+    static const double alone[] = { 1 }, both[] = { 0.5, 0.5 };
+    const struct fixture *f = *state;
+    AUTOPTR(layout_free) struct layout *tied = average_of(f, 1, alone);
+    AUTOPTR(layout_free) struct layout *plain = average_of(f, 2, both);
+    size_t count = json_object_size(json_object_get(f->expected, "tensors"));
+
+    size_t names = tied->count;
+    for (size_t i = 0; i < tied->metadata_count; i++) {
+        const struct layout_metadata *m = &tied->metadata[i];
+        if (strcmp(m->key, "format") == 0)
+            continue;
+        names++;
+        const struct tensor *there = layout_find(tied, m->value);
+        assert_null(layout_find(tied, m->key));
+        assert_non_null(there);
+        const struct tensor *whole = layout_find(plain, m->key);
+        assert_int_equal(there->elements, whole->elements);
+    }
+    assert_true(tied->count < count);
+    assert_int_equal(names, count);
+    assert_int_equal(plain->count, count); /* the second one has no ties: they have parted */
+}
+
 /* A NaN in a view is found as any other. */
 static void test_nonfinite(void **state)
 {
@@ -221,6 +272,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_resident, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ties, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nonfinite, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
     };

@@ -1,0 +1,220 @@
+"""layouts - what people have: PyTorch files, shards with an index, directories of a trainer.
+
+Each is found, admitted by the rule that fits it, and averaged to what the definition says of the
+same numbers in plain files.
+"""
+import json
+import os
+import random
+import shutil
+import unittest
+from collections import OrderedDict
+
+import reference
+import tensors
+import torch_file
+from scratch import wait_until
+from sewa import ServiceTest
+from tensors import Tensor
+from torch_file import Storage, View
+
+STEPS = (100, 200, 300)
+
+
+def model(step):
+    rng = random.Random(step)
+    return {
+        "embed.weight": Tensor("F32", [7, 5], [rng.gauss(0, 1) for _ in range(35)]),
+        "body.weight": Tensor("BF16", [33, 9], [rng.gauss(0, 1) for _ in range(297)]),
+        "body.scale": Tensor("F64", [], [rng.gauss(0, 1)]),
+        "steps": Tensor("I64", [], [step]),
+    }
+
+
+class Layouts(ServiceTest):
+    def setUp(self):
+        super().setUp()
+        self.run_directory = self.scratch.directory("run")
+        self.plain = []  # the same numbers in safetensors files, for the definition
+        for step in STEPS:
+            self.plain.append(self.scratch.join("plain-%d.safetensors" % step))
+            tensors.write(self.plain[-1], model(step))
+
+    def path(self, *names):
+        return os.path.join(self.run_directory, *names)
+
+    def watch(self, **options):
+        run = dict({"path": self.run_directory}, **options)
+        self.sewad = self.service({"run": {"r": run}, "settle_seconds": 1,
+                                   "scan_interval_seconds": 1})
+
+    def assert_average(self, method="uniform", names=None, **fields):
+        """The artifact is the average of the plain files."""
+        done = self.sewad.run_job(run="r", method=method, **fields)
+        self.assertEqual(done["state"], "succeeded", done)
+        expected = reference.average(self.plain)
+        if names:
+            expected = {names.get(n, n): t for n, t in expected.items()}
+        path = self.scratch.write("average.safetensors", self.sewad.artifact(done["id"]))
+        ours, metadata = tensors.read(path)
+        self.assertEqual(reference.differences(ours, expected), "")
+        return metadata
+
+
+class TorchFiles(Layouts):
+    def test_state_dicts(self):
+        for step in STEPS:
+            torch_file.write(self.path("step-%d.pt" % step), torch_file.state_dict(model(step)))
+        torch_file.write(self.path("optimizer.pt"), {"state": {}})
+        self.watch()
+        rows = self.sewad.wait_complete("r", 3)
+        self.assertEqual([(c["step"], c["format"]) for c in rows], [(s, "torch") for s in STEPS])
+        self.assert_average()
+        self.assertEqual([c["file"] for c in self.sewad.checkpoints("r")],
+                         ["step-%d.pt" % s for s in STEPS])  # optimizer.pt is no candidate
+
+    def test_a_trainers_file_with_wrapped_names(self):
+        for step in STEPS:
+            state = OrderedDict(("module." + n, t)
+                                for n, t in torch_file.state_dict(model(step)).items())
+            torch_file.write(self.path("epoch=1-step=%d.ckpt" % step),
+                             {"epoch": 1, "global_step": step, "state_dict": state,
+                              "optimizer_states": [{"state": {}}]})
+        self.watch()
+        rows = self.sewad.wait_complete("r", 3)
+        self.assert_average()
+        table = self.sewad.get("/api/v1/checkpoints/%s/tensors" % rows[0]["id"])
+        self.assertEqual(table["state_key"], "state_dict")
+        self.assertIn("prefixes of training wrappers", " ".join(table["notes"]))
+
+    def test_the_state_key_of_the_run(self):
+        for step in STEPS:
+            other = {n: Tensor(t.dtype, t.shape, t.data[::-1]) for n, t in model(step).items()}
+            torch_file.write(self.path("step-%d.pth" % step),
+                             {"mine": {"weights": torch_file.state_dict(model(step)),
+                                       "others": torch_file.state_dict(other)}})
+        self.watch(state_key="mine.weights")
+        self.sewad.wait_complete("r", 3)
+        self.assert_average()
+
+    def test_views_and_ties(self):
+        for step in STEPS:
+            m = model(step)
+            state = torch_file.state_dict(m)
+            t = m["body.weight"]
+            columns = [t.data[2 * (i * 9 + j):2 * (i * 9 + j) + 2]
+                       for j in range(9) for i in range(33)]
+            state["body.weight"] = View(Storage("BF16", b"".join(columns)), [33, 9], [1, 33])
+            state["head.weight"] = View(state["embed.weight"].storage, [7, 5])
+            torch_file.write(self.path("step-%d.pt" % step), state)
+        self.watch()
+        rows = self.sewad.wait_complete("r", 3)
+        table = self.sewad.get("/api/v1/checkpoints/%s/tensors" % rows[0]["id"])
+        ties = {t["name"]: t["tied_to"] for t in table["items"] if t["tied_to"]}
+        self.assertEqual(len(ties), 1)
+        (second, first), = ties.items()
+        self.assertEqual({second, first}, {"embed.weight", "head.weight"})
+        # written once, under the name that safetensors.torch.load_model() looks for
+        metadata = self.assert_average(names={"embed.weight": first})
+        self.assertEqual(metadata[second], first)
+
+
+class Directories(Layouts):
+    SHARDS = {"embed.weight": 1, "body.weight": 2, "body.scale": 1, "steps": 2}
+
+    def write_shards(self, directory, step):
+        os.makedirs(directory, exist_ok=True)
+        names = {s: "model-%05d-of-00002.safetensors" % s for s in (1, 2)}
+        for shard, name in names.items():
+            tensors.write(os.path.join(directory, name),
+                          {n: t for n, t in model(step).items() if self.SHARDS[n] == shard})
+        return {n: names[s] for n, s in self.SHARDS.items()}
+
+    def write_index(self, directory, weight_map):
+        with open(os.path.join(directory, "model.safetensors.index.json"), "w") as f:
+            json.dump({"metadata": {"total_size": 1}, "weight_map": weight_map}, f)
+
+    def test_shards_with_an_index(self):
+        self.watch()
+        for step in STEPS:
+            directory = self.path("checkpoint-%d" % step)
+            weight_map = self.write_shards(directory, step)
+            with open(os.path.join(directory, "optimizer.pt"), "wb") as f:
+                f.write(b"anything")
+            self.write_index(directory, weight_map)
+        rows = self.sewad.wait_complete("r", 3)
+        for row in rows:
+            self.assertEqual(row["evidence"]["rule"], "last_file", row)
+            self.assertEqual(row["evidence"]["file"], "model.safetensors.index.json")
+        self.assertEqual([(c["step"], c["file"]) for c in rows],
+                         [(s, "checkpoint-%d" % s) for s in STEPS])
+        table = self.sewad.get("/api/v1/checkpoints/%s/tensors" % rows[0]["id"])
+        self.assertEqual({t["file"] for t in table["items"]},
+                         {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"})
+        self.assert_average()
+        self.assert_average("lawa", select=3)
+
+    def test_a_shard_that_is_missing_or_replaced(self):
+        directory = self.path("checkpoint-100")
+        weight_map = self.write_shards(directory, 100)
+        second = os.path.join(directory, "model-00002-of-00002.safetensors")
+        os.rename(second, second + ".part")
+        self.write_index(directory, weight_map)
+        self.watch()
+        row = self.sewad.wait_file("r", "checkpoint-100", "incomplete", "incomplete",
+                                   "model-00002-of-00002")
+        os.rename(second + ".part", second)
+        row = self.sewad.wait_complete("r", 1)[0]
+        # a shard of another step in its place, with the time of the old one
+        stat = os.stat(second)
+        self.write_shards(directory, 200)
+        os.utime(second, ns=(stat.st_atime_ns, stat.st_mtime_ns - 5))
+        wait_until(lambda: [c["state"] for c in self.sewad.checkpoints("r") if
+                            c["id"] == row["id"]] == ["changed"], "the old row is changed")
+        again = self.sewad.wait_complete("r", 1)[0]
+        self.assertNotEqual(again["id"], row["id"])
+
+    def test_directories_of_a_trainer(self):
+        for step in STEPS:
+            directory = self.path("checkpoint-%d" % step)
+            os.mkdir(directory)
+            torch_file.write(os.path.join(directory, "pytorch_model.bin"),
+                             torch_file.state_dict(model(step)))
+            for name in ("rng_state.pth", "scheduler.pt", "training_args.bin"):
+                with open(os.path.join(directory, name), "wb") as f:
+                    f.write(b"anything")
+            with open(os.path.join(directory, "trainer_state.json"), "w") as f:
+                f.write("{}")
+        os.mkdir(self.path("runs"))  # tensorboard's
+        self.watch()
+        rows = self.sewad.wait_complete("r", 3)
+        self.assertEqual({c["evidence"]["file"] for c in rows}, {"trainer_state.json"})
+        self.assert_average()
+        # a job finds out when a directory has changed since
+        shutil.rmtree(self.path("checkpoint-200"))
+        done = self.sewad.wait_job(self.sewad.submit(
+            method="uniform", checkpoints=[c["id"] for c in rows])["id"], "failed")
+        self.assertEqual(done["reason"]["code"], "gone")
+
+    def test_what_cannot_be_read_says_what_it_is(self):
+        for name, files in (("global_step100", ["mp_rank_00_model_states.pt"]),
+                            ("step-7", ["model-00001-of-00002.safetensors"]),
+                            ("step-8", [".metadata", "__0_0.distcp"])):
+            os.mkdir(self.path(name))
+            for file in files:
+                with open(self.path(name, file), "wb") as f:
+                    f.write(b"\x80\x02}.")
+        self.watch()
+        for name, word in (("global_step100", "DeepSpeed"), ("step-7", "index"), ("step-8", "")):
+            row = self.sewad.wait_file("r", name, "incomplete", None, word)
+            self.assertIn(row["reason"]["code"], ("unsupported", "incomplete", "corrupt"))
+
+    def test_shards_without_a_directory_of_their_own(self):
+        self.write_shards(self.run_directory, 100)
+        self.watch()
+        self.sewad.wait_file("r", "model-00001-of-00002.safetensors", "incomplete", "unsupported",
+                             "shard 1 of 2")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
