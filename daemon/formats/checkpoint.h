@@ -65,7 +65,7 @@ int checkpoint_read(int fd, const char *filename, int64_t bytes, struct layout *
  * SEWA_E_INCOMPLETE, files that the index does not name are ignored), a directory with one such
  * file (checkpoint-N of their trainer), and distributed checkpoints of PyTorch whose tensors are
  * whole. Others are SEWA_E_UNSUPPORTED, with what they are and the command that converts them. The
- * layout has file_count > 0; its format is that of the files.
+ * layout has file_count > 0; its format is that of the files, "dcp" for distributed ones.
  */
 int checkpoint_read_directory(int fd, const char *name, const struct checkpoint_options *options,
                               struct layout **ret, struct sewa_error *err);

@@ -39,6 +39,19 @@ int torch_tensor(const struct torch_archive *a, const struct pickle_node *n, con
 /* A dictionary, or what its subclasses of the standard library are made of; NULL for others. */
 const struct pickle_node *torch_dictionary(const struct pickle_node *n);
 
+/* The value of a text key, or NULL. */
+const struct pickle_node *torch_lookup(const struct pickle_node *dictionary, const char *key);
+
+/* What a key of a checkpoint is by its name alone. */
+enum torch_key { TORCH_KEY_OTHER, TORCH_KEY_RAW, TORCH_KEY_EMA, TORCH_KEY_ASIDE };
+enum torch_key torch_key(const char *key);
+
+/* A tuple of whole numbers, or torch.Size of one; -1 when it is none or has a negative one. */
+int torch_counts(const struct pickle_node *n, int64_t ret[LAYOUT_RANK_MAX]);
+
+/* The type that a global like torch.float32 names, or -1. */
+int torch_dtype(const struct pickle_node *n);
+
 /* A text of the pickle as C string (room bytes with the NUL); false when it is no text, too long
  * or contains a NUL. */
 bool torch_text(const struct pickle_node *n, char *ret, size_t room);

@@ -111,7 +111,7 @@ const char *torch_kind(const struct pickle_node *n, char *text, size_t room)
     return text;
 }
 
-static const struct pickle_node *lookup(const struct pickle_node *dictionary, const char *key)
+const struct pickle_node *torch_lookup(const struct pickle_node *dictionary, const char *key)
 {
     for (uint32_t i = 0; i + 1 < dictionary->count; i += 2)
         if (pickle_is_text(dictionary->items[i], key))
@@ -155,12 +155,15 @@ static bool is_aside(const char *key)
     return false;
 }
 
-static bool is_one_of(const char *key, const char *const *keys, size_t count)
+enum torch_key torch_key(const char *key)
 {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(key, keys[i]) == 0)
-            return true;
-    return false;
+    for (size_t i = 0; i < COUNT_OF(raw_keys); i++)
+        if (strcmp(key, raw_keys[i]) == 0)
+            return TORCH_KEY_RAW;
+    for (size_t i = 0; i < COUNT_OF(ema_keys); i++)
+        if (strcmp(key, ema_keys[i]) == 0)
+            return TORCH_KEY_EMA;
+    return is_aside(key) ? TORCH_KEY_ASIDE : TORCH_KEY_OTHER;
 }
 
 /* ---- finding the state ---- */
@@ -205,12 +208,12 @@ static int follow_key(struct search *s, const char *path)
 
     snprintf(s->key, sizeof s->key, "%s", strcmp(path, ".") == 0 ? "" : path);
     while (d && *path && strcmp(path, ".") != 0) {
-        const struct pickle_node *value = lookup(d, path);
+        const struct pickle_node *value = torch_lookup(d, path);
         size_t n = value ? strlen(path) : strcspn(path, "./");
         char part[KEY_SIZE];
         snprintf(part, sizeof part, "%.*s", (int)n, path);
         if (!value)
-            value = lookup(d, part);
+            value = torch_lookup(d, part);
         if (!value) {
             list_keys(d, &keys);
             return sewa_fail(s->err, SEWA_E_UNSUPPORTED, "'%s' has no '%s', but %s",
@@ -232,7 +235,7 @@ static size_t try_keys(const struct search *s, const char *const *keys, size_t c
                        const char **ret, struct list *found)
 {
     for (size_t i = 0; i < count; i++) {
-        const struct pickle_node *value = lookup(s->root, keys[i]);
+        const struct pickle_node *value = torch_lookup(s->root, keys[i]);
         if (!value || !holds_tensors(value))
             continue;
         if (found->count == 0)
@@ -245,7 +248,7 @@ static size_t try_keys(const struct search *s, const char *const *keys, size_t c
 static int take(struct search *s, const char *key)
 {
     snprintf(s->key, sizeof s->key, "%s", key);
-    s->state = *key ? torch_dictionary(lookup(s->root, key)) : s->root;
+    s->state = *key ? torch_dictionary(torch_lookup(s->root, key)) : s->root;
     return 0;
 }
 
@@ -260,23 +263,23 @@ static int fail_choice(const struct search *s, struct list *found)
 static int fail_empty(const struct search *s)
 {
     static const char *const megatron[] = { "checkpoint_version", "iteration", "args" };
-    const struct pickle_node *state = lookup(s->root, "state"), *value;
+    const struct pickle_node *state = torch_lookup(s->root, "state"), *value;
     struct list keys = { .n = 0 };
     char kind[128];
     size_t marks = 0;
 
-    if (state && lookup(s->root, "param_groups"))
+    if (state && torch_lookup(s->root, "param_groups"))
         return sewa_fail(s->err, SEWA_E_UNSUPPORTED,
                          "'%s' is the state of an optimizer, not of a model", s->archive->name);
     for (size_t i = 0; i < COUNT_OF(megatron); i++)
-        marks += lookup(s->root, megatron[i]) != NULL;
-    if (marks == COUNT_OF(megatron) && lookup(s->root, "model"))
+        marks += torch_lookup(s->root, megatron[i]) != NULL;
+    if (marks == COUNT_OF(megatron) && torch_lookup(s->root, "model"))
         return sewa_fail(s->err, SEWA_E_UNSUPPORTED,
                          "'%s' is one part of a Megatron-LM checkpoint: convert it with "
                          "tools/checkpoint/convert.py",
                          s->archive->name);
     for (size_t i = 0; i < COUNT_OF(raw_keys); i++)
-        if ((value = lookup(s->root, raw_keys[i])) && value->kind == PICKLE_OBJECT &&
+        if ((value = torch_lookup(s->root, raw_keys[i])) && value->kind == PICKLE_OBJECT &&
             !torch_dictionary(value))
             return sewa_fail(s->err, SEWA_E_UNSUPPORTED,
                              "'%s' has %s as its '%s': save model.state_dict() and not the model",
@@ -343,8 +346,7 @@ static int note_siblings(const struct search *s)
         return 0;
     for (uint32_t i = 0; i + 1 < s->root->count; i += 2)
         if (torch_text(s->root->items[i], key, sizeof key) &&
-            torch_dictionary(s->root->items[i + 1]) != s->state &&
-            !is_one_of(key, ema_keys, COUNT_OF(ema_keys)))
+            torch_dictionary(s->root->items[i + 1]) != s->state && torch_key(key) != TORCH_KEY_EMA)
             list_add(&others, key);
     return others.count
                ? layout_builder_note(s->builder, s->err, "left aside: %s", list_text(&others))

@@ -109,7 +109,31 @@ static int find_type(const struct subject *s, const struct pickle_node *n, bool 
     return fail(s, SEWA_E_CORRUPT, "has a type that is no name");
 }
 
+int torch_dtype(const struct pickle_node *n)
+{
+    const char *name = torch_name(n);
+
+    for (size_t i = 0; name && i < COUNT_OF(types); i++)
+        if (*types[i].dtype && strcmp(types[i].dtype, name) == 0)
+            return types[i].type;
+    return -1;
+}
+
 /* ---- numbers ---- */
+
+int torch_counts(const struct pickle_node *n, int64_t ret[LAYOUT_RANK_MAX])
+{
+    if (pickle_is_call(n, "torch.Size") && n->object->args->count == 1)
+        n = n->object->args->items[0];
+    if ((n->kind != PICKLE_TUPLE && n->kind != PICKLE_LIST) || n->count > LAYOUT_RANK_MAX)
+        return -1;
+    for (uint32_t i = 0; i < n->count; i++) {
+        if (n->items[i]->kind != PICKLE_INTEGER || n->items[i]->integer < 0)
+            return -1;
+        ret[i] = n->items[i]->integer;
+    }
+    return (int)n->count;
+}
 
 static int get_count(const struct subject *s, const struct pickle_node *n, const char *what,
                      int64_t *ret)
