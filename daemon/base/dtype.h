@@ -38,7 +38,7 @@ enum dtype {
 
 /* What an average does with a tensor of this type. */
 enum dtype_kind {
-    DTYPE_FLOAT,   /* averaged: F64 F32 F16 BF16 */
+    DTYPE_FLOAT,   /* averaged: F64 F32 F16 BF16 F8_E4M3 F8_E5M2 */
     DTYPE_INTEGER, /* never averaged: taken from one ingredient by policy (bool is one of these) */
     DTYPE_CARRIED, /* indexed and shown, but a job that needs an average of it is refused */
 };

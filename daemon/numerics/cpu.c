@@ -32,6 +32,12 @@ static bool has_avx2(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
            __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
 #endif
 
 static const struct {
@@ -41,6 +47,9 @@ static const struct {
     { &kernels_reference, always },
 #if defined(__x86_64__)
     { &kernels_avx2, has_avx2 },
+    { &kernels_avx512, has_avx512 },
+#elif defined(__aarch64__)
+    { &kernels_neon, always },
 #endif
 };
 
@@ -59,6 +68,8 @@ const struct float_kernels *kernels_for(const struct kernels *k, enum dtype t)
     case DTYPE_F64: return &k->f64;
     case DTYPE_F16: return &k->f16;
     case DTYPE_BF16: return &k->bf16;
+    case DTYPE_F8_E4M3: return &k->f8_e4m3;
+    case DTYPE_F8_E5M2: return &k->f8_e5m2;
     default: return NULL;
     }
 }

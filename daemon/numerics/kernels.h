@@ -67,8 +67,8 @@ struct float_kernels {
 };
 
 struct kernels {
-    const char *name; /* "reference", "avx2" */
-    struct float_kernels f32, f64, f16, bf16;
+    const char *name; /* "reference", "avx2", "avx512", "neon" */
+    struct float_kernels f32, f64, f16, bf16, f8_e4m3, f8_e5m2;
     void (*divide)(double *acc, double by, size_t n); /* acc[e] = acc[e] / by */
 };
 

@@ -94,26 +94,36 @@ DEFINE_LOAD(f32, float, float, )
 DEFINE_LOAD(f64, double, double, )
 DEFINE_LOAD(f16, float, uint16_t, f16_to_f32)
 DEFINE_LOAD(bf16, float, uint16_t, bf16_to_f32)
+DEFINE_LOAD(e4m3, float, uint8_t, e4m3_to_f32)
+DEFINE_LOAD(e5m2, float, uint8_t, e5m2_to_f32)
 
 DEFINE_FROM_F64(f32, float, f32_from_f64)
 DEFINE_FROM_F64(f64, double, f64_from_f64)
 DEFINE_FROM_F64(f16, uint16_t, f16_from_f64)
 DEFINE_FROM_F64(bf16, uint16_t, bf16_from_f64)
+DEFINE_FROM_F64(e4m3, uint8_t, e4m3_from_f64)
+DEFINE_FROM_F64(e5m2, uint8_t, e5m2_from_f64)
 
 DEFINE_SIMPLE(f32, float)
 DEFINE_SIMPLE(f64, double)
 DEFINE_SIMPLE(f16, float)
 DEFINE_SIMPLE(bf16, float)
+DEFINE_SIMPLE(e4m3, float)
+DEFINE_SIMPLE(e5m2, float)
 
 DEFINE_MIX(f32, float, fmaf)
 DEFINE_MIX(f64, double, fma)
 DEFINE_MIX(f16, float, fmaf)
 DEFINE_MIX(bf16, float, fmaf)
+DEFINE_MIX(e4m3, float, fmaf)
+DEFINE_MIX(e5m2, float, fmaf)
 
 DEFINE_DOTS(f32, float, 16, fmaf, join_f32)
 DEFINE_DOTS(f64, double, 8, fma, join_f64)
 DEFINE_DOTS(f16, float, 16, fmaf, join_f32)
 DEFINE_DOTS(bf16, float, 16, fmaf, join_f32)
+DEFINE_DOTS(e4m3, float, 16, fmaf, join_f32)
+DEFINE_DOTS(e5m2, float, 16, fmaf, join_f32)
 
 static void divide(double *acc, double by, size_t n)
 {
@@ -121,17 +131,4 @@ static void divide(double *acc, double by, size_t n)
         acc[e] = acc[e] / by;
 }
 
-#define ROW(type)                                                                               \
-    {                                                                                           \
-        widen_##type, from_f64_##type, count_nonfinite_##type, sum_##type, weighted_sum_##type, \
-            mix_##type, dots_##type,                                                            \
-    }
-
-const struct kernels kernels_reference = {
-    .name = "reference",
-    .f32 = ROW(f32),
-    .f64 = ROW(f64),
-    .f16 = ROW(f16),
-    .bf16 = ROW(bf16),
-    .divide = divide,
-};
+const struct kernels kernels_reference = KERNELS_TABLE("reference");

@@ -26,10 +26,8 @@ static const struct {
     size_t size; /* of an element */
     size_t real; /* of what it becomes in a mix */
 } types[] = {
-    { DTYPE_F32, 4, 4 },
-    { DTYPE_F64, 8, 8 },
-    { DTYPE_F16, 2, 4 },
-    { DTYPE_BF16, 2, 4 },
+    { DTYPE_F32, 4, 4 },  { DTYPE_F64, 8, 8 },     { DTYPE_F16, 2, 4 },
+    { DTYPE_BF16, 2, 4 }, { DTYPE_F8_E4M3, 1, 4 }, { DTYPE_F8_E5M2, 1, 4 },
 };
 
 /* splitmix64: numbers for tests need no better. */
@@ -60,13 +58,16 @@ static void random_element(enum dtype t, void *to)
     double x = random_number();
     float f = (float)x;
     uint16_t half = t == DTYPE_F16 ? f16_from_f64(x) : bf16_from_f64(x);
+    uint8_t byte = t == DTYPE_F8_E4M3 ? e4m3_from_f64(x) : e5m2_from_f64(x);
 
     if (t == DTYPE_F64)
         memcpy(to, is_wild ? (const void *)&bits : &x, 8);
     else if (t == DTYPE_F32)
         memcpy(to, is_wild ? (const void *)&bits : &f, 4);
-    else
+    else if (t == DTYPE_F16 || t == DTYPE_BF16)
         memcpy(to, is_wild ? (const void *)&bits : &half, 2);
+    else
+        memcpy(to, is_wild ? (const void *)&bits : &byte, 1);
 }
 
 static size_t size_of(enum dtype t)
@@ -102,6 +103,8 @@ static bool is_nan_at(enum dtype t, const void *x, size_t e)
     case DTYPE_F64: memcpy(&d, (const char *)x + 8 * e, 8); return isnan(d);
     case DTYPE_F32: memcpy(&f, (const char *)x + 4 * e, 4); return isnan(f);
     case DTYPE_F16: memcpy(&h, (const char *)x + 2 * e, 2); return isnan(f16_to_f32(h));
+    case DTYPE_F8_E4M3: return isnan(e4m3_to_f32(((const uint8_t *)x)[e]));
+    case DTYPE_F8_E5M2: return isnan(e5m2_to_f32(((const uint8_t *)x)[e]));
     default: memcpy(&h, (const char *)x + 2 * e, 2); return isnan(bf16_to_f32(h));
     }
 }
@@ -224,18 +227,42 @@ static void test_from_f64(void **state)
     for_everything(compare_from_f64);
 }
 
-/* All codes, all midpoints and their neighbours, of both signs. */
-static void compare_every_code(const struct kernels *k, enum dtype t, float (*widen)(uint16_t))
+static float widen_e4m3(uint16_t code)
 {
+    return e4m3_to_f32((uint8_t)code);
+}
+
+static float widen_e5m2(uint16_t code)
+{
+    return e5m2_to_f32((uint8_t)code);
+}
+
+static const struct {
+    enum dtype dtype;
+    unsigned codes;
+    float (*widen)(uint16_t);
+} small_types[] = {
+    { DTYPE_F16, 65536, f16_to_f32 },
+    { DTYPE_BF16, 65536, bf16_to_f32 },
+    { DTYPE_F8_E4M3, 256, widen_e4m3 },
+    { DTYPE_F8_E5M2, 256, widen_e5m2 },
+};
+
+/* All codes, all midpoints and their neighbours, of both signs, and what follows the largest. */
+static void compare_every_code(const struct kernels *k, size_t type)
+{
+    enum dtype t = small_types[type].dtype;
     AUTOFREE double *x = malloc(65536 * 4 * sizeof(double));
-    AUTOFREE uint16_t *a = malloc(65536 * 4 * sizeof(uint16_t));
-    AUTOFREE uint16_t *b = malloc(65536 * 4 * sizeof(uint16_t));
+    AUTOFREE uint8_t *a = malloc(65536 * 4 * sizeof(uint16_t));
+    AUTOFREE uint8_t *b = malloc(65536 * 4 * sizeof(uint16_t));
     size_t n = 0;
 
     assert_true(x && a && b);
-    for (unsigned code = 0; code < 65536; code++) {
-        double low = (double)widen((uint16_t)code);
-        double high = (double)widen((uint16_t)(code + 1));
+    for (unsigned code = 0; code < small_types[type].codes; code++) {
+        double low = (double)small_types[type].widen((uint16_t)code);
+        double high = (double)small_types[type].widen((uint16_t)(code + 1));
+        if (t == DTYPE_F8_E4M3 && isnan(high))
+            high = copysign(480, low);
         double middle = (low + high) / 2;
         x[n++] = low;
         x[n++] = middle;
@@ -244,35 +271,68 @@ static void compare_every_code(const struct kernels *k, enum dtype t, float (*wi
     }
     kernels_for(kernels_at(0), t)->from_f64(a, x, n);
     kernels_for(k, t)->from_f64(b, x, n);
-    assert_memory_equal(a, b, n * sizeof(uint16_t));
+    assert_memory_equal(a, b, n * size_of(t));
 }
 
 static void test_from_f64_every_code(void **state)
 {
     (void)state;
-    for (size_t v = 0; kernels_at(v); v++) {
-        compare_every_code(kernels_at(v), DTYPE_F16, f16_to_f32);
-        compare_every_code(kernels_at(v), DTYPE_BF16, bf16_to_f32);
-    }
+    for (size_t v = 0; kernels_at(v); v++)
+        for (size_t t = 0; t < COUNT_OF(small_types); t++)
+            compare_every_code(kernels_at(v), t);
 }
 
 static void test_widen_every_code(void **state)
 {
-    AUTOFREE uint16_t *x = malloc(65536 * sizeof(uint16_t));
+    AUTOFREE uint8_t *x = malloc(65536 * sizeof(uint16_t));
     AUTOFREE float *out = malloc(65536 * sizeof(float));
 
     (void)state;
     assert_true(x && out);
-    for (unsigned code = 0; code < 65536; code++)
-        x[code] = (uint16_t)code;
-    for (size_t v = 0; kernels_at(v); v++) {
-        kernels_at(v)->f16.widen(out, x, 65536);
-        for (unsigned code = 0; code < 65536; code++) {
-            float want = f16_to_f32((uint16_t)code);
-            assert_true(memcmp(&want, &out[code], 4) == 0 || (isnan(want) && isnan(out[code])));
+    for (size_t n = 0; kernels_at(n / COUNT_OF(small_types)); n++) {
+        const struct kernels *k = kernels_at(n / COUNT_OF(small_types));
+        size_t type = n % COUNT_OF(small_types), codes = small_types[type].codes;
+        for (size_t code = 0; code < codes; code++) {
+            uint16_t half = (uint16_t)code;
+            if (codes == 256)
+                x[code] = (uint8_t)code;
+            else
+                memcpy(x + 2 * code, &half, 2);
         }
-        kernels_at(v)->bf16.widen(out, x, 65536);
-        assert_memory_equal(&out[0x3f80], &(float){ 1 }, 4);
+        kernels_for(k, small_types[type].dtype)->widen(out, x, codes);
+        for (size_t code = 0; code < codes; code++) {
+            float want = small_types[type].widen((uint16_t)code);
+            if (memcmp(&want, &out[code], 4) != 0 && !(isnan(want) && isnan(out[code])))
+                fail_msg("%s: code %zx of %s", k->name, code, dtype_name(small_types[type].dtype));
+        }
+    }
+}
+
+/* One such value, anywhere, also where it stands alone in a long vector. */
+static void test_one_value_that_is_not_finite(void **state)
+{
+    enum { N = 1500 };
+    static const float values[] = { INFINITY, -INFINITY, NAN };
+
+    (void)state;
+    for (size_t v = 0; kernels_at(v); v++) {
+        for (size_t type = 0; type < COUNT_OF(types); type++) {
+            enum dtype t = types[type].dtype;
+            const struct float_kernels *f = kernels_for(kernels_at(v), t);
+            AUTOFREE double *x = malloc(N * sizeof(double));
+            AUTOFREE char *narrow = malloc(N * sizeof(double));
+            assert_true(x && narrow);
+            for (size_t e = 0; e < N; e++)
+                x[e] = t == DTYPE_F8_E4M3 ? 448 : 57344; /* the largest exponents */
+            kernels_for(kernels_at(0), t)->from_f64(narrow, x, N);
+            assert_int_equal(f->count_nonfinite(narrow, N), 0);
+            for (size_t e = 0; e < N; e += 7) {
+                double one = (double)values[e % 3];
+                kernels_for(kernels_at(0), t)->from_f64(narrow + e * size_of(t), &one, 1);
+                assert_int_equal(f->count_nonfinite(narrow, N), 1);
+                kernels_for(kernels_at(0), t)->from_f64(narrow + e * size_of(t), x, 1);
+            }
+        }
     }
 }
 
@@ -417,9 +477,13 @@ static void test_subnormals(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_elementwise),         cmocka_unit_test(test_from_f64),
-        cmocka_unit_test(test_from_f64_every_code), cmocka_unit_test(test_widen_every_code),
-        cmocka_unit_test(test_mix_and_dots),        cmocka_unit_test(test_subnormals),
+        cmocka_unit_test(test_elementwise),
+        cmocka_unit_test(test_from_f64),
+        cmocka_unit_test(test_from_f64_every_code),
+        cmocka_unit_test(test_widen_every_code),
+        cmocka_unit_test(test_mix_and_dots),
+        cmocka_unit_test(test_subnormals),
+        cmocka_unit_test(test_one_value_that_is_not_finite),
     };
 
     for (size_t v = 0; kernels_at(v); v++)

@@ -51,7 +51,8 @@ static void test_kinds(void **state)
     (void)state;
     assert_int_equal(dtype_kind(DTYPE_BF16), DTYPE_FLOAT);
     assert_int_equal(dtype_kind(DTYPE_BOOL), DTYPE_INTEGER);
-    assert_int_equal(dtype_kind(DTYPE_F8_E4M3), DTYPE_CARRIED);
+    assert_int_equal(dtype_kind(DTYPE_F8_E4M3), DTYPE_FLOAT);
+    assert_int_equal(dtype_kind(DTYPE_F8_E8M0), DTYPE_CARRIED);
     assert_int_equal(dtype_kind(DTYPE_F8_E5M2FNUZ), DTYPE_CARRIED);
     assert_int_equal(dtype_kind(DTYPE_C64), DTYPE_CARRIED);
 }

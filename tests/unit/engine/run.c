@@ -27,6 +27,8 @@ const struct spec mixed_model[MIXED_COUNT] = {
     { "counts", DTYPE_I32, 1, { 4098 } },
     { "\xce\xba.weight", DTYPE_F32, 3, { 2, 3, 4 } },
     { "empty.half", DTYPE_F16, 1, { 0 } },
+    { "layers.11.e4m3", DTYPE_F8_E4M3, 2, { 4, 1031 } },
+    { "layers.11.e5m2", DTYPE_F8_E5M2, 1, { 4111 } },
 };
 
 uint64_t random_bits(uint64_t *state)
@@ -47,44 +49,49 @@ double random_number(uint64_t *state)
 
 struct binary {
     int fraction_bits, bias;
+    int end; /* the first code that is no finite number */
+    int nan;
+    int sign;
 };
 
-static struct binary binary_of(enum dtype t)
+static const struct binary *binary_of(enum dtype t)
 {
-    return t == DTYPE_F16 ? (struct binary){ 10, 15 } : (struct binary){ 7, 127 };
+    static const struct binary formats[] = {
+        { 10, 15, 0x7c00, 0x7e00, 0x8000 }, /* F16 */
+        { 7, 127, 0x7f80, 0x7fc0, 0x8000 }, /* BF16 */
+        { 3, 7, 0x7f, 0x7f, 0x80 },         /* F8_E4M3: no infinity */
+        { 2, 15, 0x7c, 0x7e, 0x80 },        /* F8_E5M2 */
+    };
+
+    return &formats[t == DTYPE_F16 ? 0 : t == DTYPE_BF16 ? 1 : t == DTYPE_F8_E4M3 ? 2 : 3];
 }
 
-static int infinity_code(struct binary b)
+/* The number that a code stands for; that of the end is the one that would follow the largest. */
+static double define_code(const struct binary *b, int code)
 {
-    return (2 * b.bias + 1) << b.fraction_bits;
-}
-
-/* The number that a code stands for; the infinity's is the one that would follow the largest. */
-static double define_code(struct binary b, int code)
-{
-    int exponent = code >> b.fraction_bits;
-    int fraction = code & ((1 << b.fraction_bits) - 1);
+    int exponent = code >> b->fraction_bits;
+    int fraction = code & ((1 << b->fraction_bits) - 1);
 
     if (exponent == 0)
-        return ldexp(fraction, 1 - b.bias - b.fraction_bits);
-    return ldexp((1 << b.fraction_bits) + fraction, exponent - b.bias - b.fraction_bits);
+        return ldexp(fraction, 1 - b->bias - b->fraction_bits);
+    return ldexp((1 << b->fraction_bits) + fraction, exponent - b->bias - b->fraction_bits);
 }
 
 /* The same from a table: a search asks for sixteen of them. Tests run on one thread. */
-static double code_value(struct binary b, int code)
+static double code_value(const struct binary *b, int code)
 {
-    static double tables[2][32768];
-    double *table = tables[b.fraction_bits == 10];
+    static double tables[16][32768];
+    double *table = tables[b->fraction_bits];
 
     if (table[1] == 0)
-        for (int c = 0; c <= infinity_code(b); c++)
+        for (int c = 0; c <= b->end; c++)
             table[c] = define_code(b, c);
     return table[code];
 }
 
-static int nearest_code(struct binary b, double x)
+static int nearest_code(const struct binary *b, double x)
 {
-    int low = 0, high = infinity_code(b);
+    int low = 0, high = b->end;
 
     while (high - low > 1) {
         int middle = (low + high) / 2;
@@ -99,21 +106,21 @@ static int nearest_code(struct binary b, double x)
     return below < above ? low : high;
 }
 
-static uint16_t code_of(struct binary b, double x)
+static uint16_t code_of(const struct binary *b, double x)
 {
-    if (isnan(x))
-        return (uint16_t)(infinity_code(b) | 1 << (b.fraction_bits - 1));
-    return (uint16_t)(nearest_code(b, fabs(x)) | (signbit(x) ? 0x8000 : 0));
+    int code = isnan(x) ? b->nan : nearest_code(b, fabs(x));
+
+    return (uint16_t)(code == b->nan ? code : code | (signbit(x) ? b->sign : 0));
 }
 
-static double number_of_code(struct binary b, uint16_t code)
+static double number_of_code(const struct binary *b, int code)
 {
-    int magnitude = code & 0x7fff;
-    double x = magnitude == infinity_code(b)  ? INFINITY
-               : magnitude > infinity_code(b) ? NAN
-                                              : code_value(b, magnitude);
+    int magnitude = code & (b->sign - 1);
+    double x = magnitude < b->end                        ? code_value(b, magnitude)
+               : magnitude == b->end && b->end != b->nan ? INFINITY
+                                                         : NAN;
 
-    return code & 0x8000 ? -x : x;
+    return code & b->sign ? -x : x;
 }
 
 double number_at(enum dtype t, const void *values, size_t e)
@@ -121,7 +128,9 @@ double number_at(enum dtype t, const void *values, size_t e)
     switch (t) {
     case DTYPE_F32: return (double)((const float *)values)[e];
     case DTYPE_F64: return ((const double *)values)[e];
-    default: return number_of_code(binary_of(t), ((const uint16_t *)values)[e]);
+    case DTYPE_F16:
+    case DTYPE_BF16: return number_of_code(binary_of(t), ((const uint16_t *)values)[e]);
+    default: return number_of_code(binary_of(t), ((const uint8_t *)values)[e]);
     }
 }
 
@@ -141,7 +150,9 @@ void store_number(enum dtype t, void *values, size_t e, double x)
         if (isnan(x))
             memcpy((double *)values + e, &nan_f64, 8);
         break;
-    default: ((uint16_t *)values)[e] = code_of(binary_of(t), x);
+    case DTYPE_F16:
+    case DTYPE_BF16: ((uint16_t *)values)[e] = code_of(binary_of(t), x); break;
+    default: ((uint8_t *)values)[e] = (uint8_t)code_of(binary_of(t), x);
     }
 }
 

@@ -31,7 +31,7 @@ struct run {
 };
 
 /* All kinds of tensors, with shapes that fit no vector, chunk or piece. */
-enum { MIXED_COUNT = 13 };
+enum { MIXED_COUNT = 15 };
 extern const struct spec mixed_model[MIXED_COUNT];
 
 void run_init(struct run *r, const struct spec *specs, size_t count, size_t k, uint64_t seed);

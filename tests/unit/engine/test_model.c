@@ -83,6 +83,8 @@ static void test_types_in_a_bank(void **state)
         { "z.embedding", DTYPE_F32, true, 2 },
         { "layers.10.weight", DTYPE_F32, true, 2 },
         { "layers.9.weight", DTYPE_F32, true, 1 },
+        { "layers.11.e4m3", DTYPE_F32, true, 2 },
+        { "layers.11.e5m2", DTYPE_F32, true, 1 },
         { "double", DTYPE_F64, true, 1 },
         { "num_batches_tracked", DTYPE_I64, false, 0 },
         { "flags", DTYPE_BOOL, false, 1 },
@@ -131,8 +133,8 @@ static void test_pieces_cover_the_model(void **state)
         size_t count;
         size_t partitions;
     } rows[] = {
-        /* chunks: 2 + 1 + 1 + 4 + 18 + 0 + 1 + 2 + 1 + 1 + 2 + 1 */
-        { mixed_model, MIXED_COUNT, 34 },
+        /* chunks: 2 + 1 + 1 + 4 + 18 + 0 + 1 + 2 + 1 + 1 + 2 + 1 + 0 + 2 + 2 */
+        { mixed_model, MIXED_COUNT, 38 },
         { large, COUNT_OF(large), MODEL_PARTITIONS },
         { empty, 1, 0 },
     };

@@ -1,5 +1,5 @@
 /*
- * test_convert - F16 and BF16 against exact arithmetic in double: every code, every midpoint
+ * test_convert - F16, BF16 and F8 against exact arithmetic in double: every code, every midpoint
  * between two codes and its neighbours, and the ends of the range.
  */
 #include "support/support.h"
@@ -85,6 +85,60 @@ static void test_the_ends(void **state)
     assert_int_equal(f->narrow(-NAN), infinity | 1 << (f->fraction_bits - 1));
 }
 
+/* ---- eight bits: few enough to write the definition down again ---- */
+
+static double e4m3_value(int code)
+{
+    int exponent = code >> 3, fraction = code & 7;
+
+    return exponent == 0 ? ldexp(fraction, -9) : ldexp(8 + fraction, exponent - 10);
+}
+
+static void test_e4m3(void **state)
+{
+    (void)state;
+    for (int code = 0; code < 0x7f; code++) {
+        double low = e4m3_value(code), high = e4m3_value(code + 1), middle = (low + high) / 2;
+        int even = code % 2 == 0 ? code : code + 1;
+
+        assert_true((double)e4m3_to_f32((uint8_t)code) == low);
+        assert_true((double)e4m3_to_f32((uint8_t)(code | 0x80)) == -low);
+        assert_int_equal(e4m3_from_f64(low), code);
+        assert_int_equal(e4m3_from_f64(-low), code | 0x80);
+        assert_int_equal(e4m3_from_f64(middle), even);
+        assert_int_equal(e4m3_from_f64(nextafter(middle, low)), code);
+        assert_int_equal(e4m3_from_f64(nextafter(middle, high)), code + 1); /* past 448: the NaN */
+    }
+    assert_true(e4m3_value(0x7e) == 448);
+    assert_true(isnan(e4m3_to_f32(0x7f)) && isnan(e4m3_to_f32(0xff)));
+    assert_int_equal(e4m3_from_f64(480), 0x7f);
+    assert_int_equal(e4m3_from_f64(-1e300), 0x7f);
+    assert_int_equal(e4m3_from_f64(INFINITY), 0x7f);
+    assert_int_equal(e4m3_from_f64(-NAN), 0x7f);
+    assert_int_equal(e4m3_from_f64(-0x1p-11), 0x80);
+}
+
+static void test_e5m2(void **state)
+{
+    (void)state;
+    for (int code = 0; code < 0x7c; code++) {
+        double low = (double)f16_to_f32((uint16_t)(code << 8));
+        double high = code == 0x7b ? 65536 : (double)f16_to_f32((uint16_t)((code + 1) << 8));
+        double middle = (low + high) / 2;
+
+        assert_true((double)e5m2_to_f32((uint8_t)code) == low);
+        assert_int_equal(e5m2_from_f64(low), code);
+        assert_int_equal(e5m2_from_f64(-low), code | 0x80);
+        assert_int_equal(e5m2_from_f64(middle), code % 2 == 0 ? code : code + 1);
+        assert_int_equal(e5m2_from_f64(nextafter(middle, low)), code);
+        assert_int_equal(e5m2_from_f64(nextafter(middle, high)), code + 1);
+    }
+    assert_int_equal(e5m2_from_f64(INFINITY), 0x7c);
+    assert_int_equal(e5m2_from_f64(-1e300), 0xfc);
+    assert_int_equal(e5m2_from_f64(-NAN), 0x7e);
+    assert_true(isinf(e5m2_to_f32(0x7c)) && isnan(e5m2_to_f32(0x7d)));
+}
+
 static uint32_t float_bits(float x)
 {
     uint32_t bits;
@@ -125,6 +179,8 @@ int main(void)
         FORMAT_ROW(test_every_midpoint_narrows, 1),
         FORMAT_ROW(test_the_ends, 0),
         FORMAT_ROW(test_the_ends, 1),
+        cmocka_unit_test(test_e4m3),
+        cmocka_unit_test(test_e5m2),
         cmocka_unit_test(test_float_and_double),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
