@@ -118,6 +118,8 @@ int layout_signature(const struct layout *l, uint8_t ret[32], struct sewa_error 
  * Say how b differs from a: 0 when they can be averaged; otherwise SEWA_E_MISMATCH and a text that
  * names the first five of each kind (missing in b, only in b, other shape, other type) with counts.
  * All four counts are always there; of the names, as many of the five as the text has room for.
+ * Also SEWA_E_MISMATCH: the same tensors, but averages of training (EMA) in one and raw weights in
+ * the other.
  */
 int layout_compare(const struct layout *a, const char *name_a, const struct layout *b,
                    const char *name_b, struct sewa_error *err);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "formats/shown.h"
+#include "formats/torch_body.h"
 
 enum kind { MISSING, EXTRA, SHAPE, TYPE, KINDS };
 
@@ -139,6 +140,22 @@ static int report(const struct difference *d, const char *name_a, const char *na
     return sewa_fail(err, SEWA_E_MISMATCH, "%s", t.text);
 }
 
+/* Row 5 of what must be right: weights that were averaged in training are not those beside them. */
+static int compare_state(const struct layout *a, const char *name_a, const struct layout *b,
+                         const char *name_b, struct sewa_error *err)
+{
+    char shown_a[SHOWN_NAME_SIZE], shown_b[SHOWN_NAME_SIZE], key_a[SHOWN_NAME_SIZE],
+        key_b[SHOWN_NAME_SIZE];
+
+    if (torch_is_ema_key(a->state_key) == torch_is_ema_key(b->state_key))
+        return 0;
+    return sewa_fail(err, SEWA_E_MISMATCH,
+                     "the tensors of '%s' are its '%s', those of '%s' its '%s': averaged (EMA) and "
+                     "raw weights are not mixed",
+                     shown_name(name_a, shown_a), shown_name(a->state_key, key_a),
+                     shown_name(name_b, shown_b), shown_name(b->state_key, key_b));
+}
+
 int layout_compare(const struct layout *a, const char *name_a, const struct layout *b,
                    const char *name_b, struct sewa_error *err)
 {
@@ -148,5 +165,5 @@ int layout_compare(const struct layout *a, const char *name_a, const struct layo
     for (int k = 0; k < KINDS; k++)
         if (d.count[k])
             return report(&d, name_a, name_b, err);
-    return 0;
+    return compare_state(a, name_a, b, name_b, err);
 }

@@ -46,6 +46,9 @@ const struct pickle_node *torch_lookup(const struct pickle_node *dictionary, con
 enum torch_key { TORCH_KEY_OTHER, TORCH_KEY_RAW, TORCH_KEY_EMA, TORCH_KEY_ASIDE };
 enum torch_key torch_key(const char *key);
 
+/* Whether the state at the end of this way (layout.h: state_key) holds averages of training. */
+bool torch_is_ema_key(const char *state_key);
+
 /* A tuple of whole numbers, or torch.Size of one; -1 when it is none or has a negative one. */
 int torch_counts(const struct pickle_node *n, int64_t ret[LAYOUT_RANK_MAX]);
 

@@ -166,6 +166,15 @@ enum torch_key torch_key(const char *key)
     return is_aside(key) ? TORCH_KEY_ASIDE : TORCH_KEY_OTHER;
 }
 
+bool torch_is_ema_key(const char *state_key)
+{
+    const char *last = state_key + strlen(state_key);
+
+    while (last > state_key && last[-1] != '.' && last[-1] != '/')
+        last--;
+    return torch_key(last) == TORCH_KEY_EMA;
+}
+
 /* ---- finding the state ---- */
 
 struct search {

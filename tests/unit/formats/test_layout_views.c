@@ -387,9 +387,50 @@ static void test_a_note_is_cut_between_characters(void **state)
     assert_int_equal(strlen(l->notes[0]), 499);
 }
 
+static struct layout *with_key(const char *key)
+{
+    AUTOPTR(layout_builder_free) struct layout_builder *b = layout_builder_new("torch");
+    struct tensor t = { .name = "w", .dtype = DTYPE_U8, .bytes = 1 };
+    struct layout *l = NULL;
+    struct sewa_error err = { 0 };
+
+    assert_ok(layout_builder_tensor(b, &t, &err), err);
+    assert_ok(layout_builder_state_key(b, key, &err), err);
+    assert_ok(layout_builder_finish(b, &l, &err), err);
+    return l;
+}
+
+/* Row 5 of what must be right: raw weights and their averages are never mixed. */
+static void test_raw_and_averaged_weights_are_not_mixed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        bool fits;
+    } pairs[] = {
+        { "", "", true },
+        { "", "state_dict", true }, /* the same run, saved in two ways */
+        { "model", "state_dict", true },
+        { "state_dict_ema", "state_dict_ema", true },
+        { "state_dict", "state_dict_ema", false },
+        { "", "ema", false },
+        { "a.model_ema", "a.model", false },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        AUTOPTR(layout_free) struct layout *a = with_key(pairs[i].a), *b = with_key(pairs[i].b);
+        struct sewa_error err = { 0 };
+        int rc = layout_compare(a, "one", b, "two", &err);
+        if (pairs[i].fits)
+            assert_ok(rc, err);
+        else
+            assert_failed(rc, err, SEWA_E_MISMATCH, "averaged (EMA) and raw weights are not mixed");
+    }
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(rows) + 8];
+    struct CMUnitTest tests[COUNT_OF(rows) + 9];
     size_t n = 0;
 
     for (; n < COUNT_OF(rows); n++)
@@ -402,5 +443,6 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_a_file_that_is_not_there);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_notes_are_bounded);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_a_note_is_cut_between_characters);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_raw_and_averaged_weights_are_not_mixed);
     return _cmocka_run_group_tests("layout_views", tests, n, NULL, NULL);
 }

@@ -5,11 +5,14 @@
 #include "support/support.h"
 #include "support/alloc.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "formats/checkpoint.h"
 #include "formats/safetensors.h"
+#include "formats/shard_index.h"
 #include "formats/window.h"
 
 #include "header_text.h"
@@ -126,6 +129,108 @@ static int run_header(struct sewa_error *err)
     return rc;
 }
 
+static const char index_text[] =
+    "{\"metadata\":{},\"weight_map\":{\"a\\n\":\"x.bin\",\"b\":\"y.bin\",\"c\":\"y.bin\"}}";
+
+static int run_index(struct sewa_error *err)
+{
+    AUTOPTR(shard_index_free) struct shard_index *x = NULL;
+    struct window_source source = {
+        .name = "f", .fd = -1, .bytes = index_text, .n = sizeof index_text - 1
+    };
+    int rc = shard_index_read(&source, sizeof index_text - 1, &x, err);
+
+    assert_true((x != NULL) == (rc == 0));
+    return rc;
+}
+
+/* Everything that a layout may have, prefixes included: stripped, encoded, decoded. */
+static int run_rest(struct sewa_error *err)
+{
+    AUTOPTR(layout_builder_free) struct layout_builder *b = layout_builder_new("x");
+    AUTOPTR(layout_free) struct layout *l = NULL, *back = NULL;
+    AUTO(buf_clear) struct buf bytes = { 0 };
+    static const int64_t shape[] = { 2, 3 }, stride[] = { 1, 2 };
+    const struct layout_file one = { .name = "a" };
+    const struct layout_storage storage = { .bytes = 24 };
+    struct tensor t = { .dtype = DTYPE_F32, .rank = 2, .shape = shape, .bytes = 24 };
+    static const char *const names[] = { "module.a", "module.b", "c", "d" };
+    int rc = b ? layout_builder_file(b, &one, err)
+               : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a builder");
+
+    for (size_t i = 0; i < COUNT_OF(names) && rc == 0; i++) {
+        t.name = names[i];
+        t.stride = i % 2 ? stride : NULL;
+        rc = layout_builder_tensor(b, &t, err);
+    }
+    if (rc == 0)
+        rc = layout_builder_storage(b, &storage, err);
+    if (rc == 0)
+        rc = layout_builder_note(b, err, "note");
+    if (rc == 0)
+        rc = layout_builder_state_key(b, "model", err);
+    if (rc == 0)
+        rc = layout_builder_last_file(b, "last", err);
+    if (rc == 0)
+        rc = layout_builder_finish(b, &l, err);
+    if (rc == 0)
+        rc = layout_strip_prefixes(&l, err);
+    if (rc == 0)
+        rc = layout_encode(l, &bytes, err);
+    return rc < 0 ? rc : layout_decode(bytes.data, bytes.len, &back, err);
+}
+
+static int read_directory(const char *path, struct sewa_error *err)
+{
+    AUTOPTR(layout_free) struct layout *l = NULL;
+    AUTOCLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    int rc = checkpoint_read_directory(fd, "d", NULL, &l, err);
+    assert_true((l != NULL) == (rc == 0));
+    return rc;
+}
+
+static int run_distributed(struct sewa_error *err)
+{
+    return read_directory("golden/torch/nested.dcp", err);
+}
+
+static char *shards;
+
+/* Two shards and their index. */
+static int setup_shards(void **state)
+{
+    (void)state;
+    static const char one[] = "{\"w\":" TENSOR("F32", "[1]", "[0,4]") "}";
+    static const char two[] = "{\"v\":" TENSOR("F32", "[1]", "[0,4]") "}";
+    AUTO(buf_clear) struct buf first = { 0 }, second = { 0 };
+    static const char index[] = "{\"weight_map\":{\"w\":\"m-00001-of-00002.safetensors\","
+                                "\"v\":\"m-00002-of-00002.safetensors\"}}";
+
+    shards = scratch_new();
+    put_header(&first, one, sizeof one - 1);
+    buf_text(&first, "data");
+    put_header(&second, two, sizeof two - 1);
+    buf_text(&second, "data");
+    scratch_write(shards, "m-00001-of-00002.safetensors", first.data, first.len);
+    scratch_write(shards, "m-00002-of-00002.safetensors", second.data, second.len);
+    scratch_write(shards, "m.safetensors.index.json", index, sizeof index - 1);
+    return buf_failed(&first) || buf_failed(&second) ? -1 : 0;
+}
+
+static int run_shards(struct sewa_error *err)
+{
+    return read_directory(shards, err);
+}
+
+static int teardown_shards(void **state)
+{
+    (void)state;
+    scratch_free(shards);
+    return 0;
+}
+
 static void test_parser(void **state)
 {
     (void)state;
@@ -156,12 +261,42 @@ static void test_header(void **state)
     fail_all(run_header, 10);
 }
 
+static void test_index(void **state)
+{
+    (void)state;
+    fail_all(run_index, 8);
+}
+
+static void test_rest(void **state)
+{
+    (void)state;
+    fail_all(run_rest, 20);
+}
+
+static void test_shards(void **state)
+{
+    (void)state;
+    fail_all(run_shards, 30);
+}
+
+static void test_distributed(void **state)
+{
+    (void)state;
+    fail_all(run_distributed, 40);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parser), cmocka_unit_test(test_parser_with_a_narrow_window),
-        cmocka_unit_test(test_codec),  cmocka_unit_test(test_signature),
+        cmocka_unit_test(test_parser),
+        cmocka_unit_test(test_parser_with_a_narrow_window),
+        cmocka_unit_test(test_codec),
+        cmocka_unit_test(test_signature),
         cmocka_unit_test(test_header),
+        cmocka_unit_test(test_index),
+        cmocka_unit_test(test_rest),
+        cmocka_unit_test_setup_teardown(test_shards, setup_shards, teardown_shards),
+        cmocka_unit_test(test_distributed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
