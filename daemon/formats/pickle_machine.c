@@ -61,6 +61,26 @@ const uint8_t *machine_operand(struct pickle_machine *m, size_t n)
     return operand;
 }
 
+uint64_t machine_little_endian(const uint8_t *p, size_t n)
+{
+    uint64_t x = 0;
+
+    while (n-- > 0)
+        x = x << 8 | p[n];
+    return x;
+}
+
+/* An operand that is a number of n bytes. */
+int machine_number(struct pickle_machine *m, size_t n, uint64_t *ret)
+{
+    const uint8_t *p = machine_operand(m, n);
+
+    if (!p)
+        return m->failure.code;
+    *ret = machine_little_endian(p, n);
+    return 0;
+}
+
 struct pickle_node *machine_node(struct pickle_machine *m, enum pickle_kind kind)
 {
     struct pickle_node *n = machine_take(m, sizeof *n);

@@ -42,6 +42,15 @@ void *machine_take(struct pickle_machine *m, size_t n);
 /* The next n bytes of the pickle: an operand. NULL after failing. */
 const uint8_t *machine_operand(struct pickle_machine *m, size_t n);
 
+uint64_t machine_little_endian(const uint8_t *p, size_t n);
+
+/* An operand that is a number of n bytes. */
+int machine_number(struct pickle_machine *m, size_t n, uint64_t *ret);
+
+/* What an opcode does; the two tables have different ones. */
+typedef int machine_opcode(struct pickle_machine *m);
+extern machine_opcode *const machine_values[256], *const machine_containers[256];
+
 struct pickle_node *machine_node(struct pickle_machine *m, enum pickle_kind kind);
 
 int machine_push(struct pickle_machine *m, struct pickle_node *n);
