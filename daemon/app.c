@@ -285,6 +285,7 @@ static int open_http(struct app *a, struct sewa_error *err)
     struct server_options server = { .listen = a->config->listen,
                                      .loopback_only = true,
                                      .worker_socket = a->worker_socket,
+                                     .admin_socket = a->config->admin_socket,
                                      .routes = routes,
                                      .route_count = route_count,
                                      .api = a->api,

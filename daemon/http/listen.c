@@ -96,25 +96,48 @@ int listen_tcp(struct server *s, int *ret_fd, struct sewa_error *err)
     return 0;
 }
 
-/* The state directory is ours alone (it is locked), so a socket that is there is a leftover. */
-int listen_unix(struct server *s, int *ret_fd, struct sewa_error *err)
+static int unix_address(const char *path, struct sockaddr_un *ret, struct sewa_error *err)
 {
-    struct sockaddr_un a = { .sun_family = AF_UNIX };
-    size_t n = strlen(s->worker_socket);
+    size_t n = strlen(path);
 
-    if (n >= sizeof a.sun_path)
+    *ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+    if (n >= sizeof ret->sun_path)
         return sewa_fail(err, SEWA_E_CONFIG,
                          "the socket path '%s' has %zu bytes, at most %zu are possible: choose a "
-                         "shorter state directory",
-                         s->worker_socket, n, sizeof a.sun_path - 1);
-    memcpy(a.sun_path, s->worker_socket, n + 1);
+                         "shorter directory",
+                         path, n, sizeof ret->sun_path - 1);
+    memcpy(ret->sun_path, path, n + 1);
+    return 0;
+}
+
+int listen_unix(const char *path, mode_t mode, int *ret_fd, struct sewa_error *err)
+{
+    struct sockaddr_un a;
+    int rc = unix_address(path, &a, err);
+
+    if (rc < 0)
+        return rc;
     AUTOCLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    unlink(s->worker_socket);
-    /* the mode of the file is that of the socket when it is bound: never open to others, and no
-     * umask that all threads would share meanwhile */
-    if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 ||
-        listen(fd, 128) < 0)
-        return sewa_fail_errno(err, SEWA_E_IO, "cannot listen on '%s'", s->worker_socket);
+    unlink(path);
+    /* the mode of the file is that of the socket when it is bound, less the umask, which all
+     * threads share and which is therefore left alone: never open to others, and then to the group
+     */
+    if (fd < 0 || fchmod(fd, mode) < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 ||
+        chmod(path, mode) < 0 || listen(fd, 128) < 0)
+        return sewa_fail_errno(err, SEWA_E_IO, "cannot listen on '%s'", path);
     *ret_fd = take_fd(&fd);
     return 0;
+}
+
+int listen_unix_if_free(const char *path, mode_t mode, int *ret_fd, struct sewa_error *err)
+{
+    struct sockaddr_un a;
+    int rc = unix_address(path, &a, err);
+    AUTOCLOSE int fd = rc < 0 ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (rc < 0)
+        return rc;
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0)
+        return sewa_fail(err, SEWA_E_LOCKED, "another process listens on '%s'", path);
+    return listen_unix(path, mode, ret_fd, err);
 }

@@ -152,6 +152,36 @@ static void on_panic(void *cls, const char *file, unsigned line, const char *rea
     abort();
 }
 
+static int start_workers(struct server *s, struct sewa_error *err)
+{
+    int fd = -1;
+
+    if (!(s->worker_socket = strdup(s->o.worker_socket)))
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the HTTP server");
+    /* the state directory is ours alone (it is locked), so a socket that is there is a leftover */
+    int rc = listen_unix(s->worker_socket, 0600, &fd, err);
+    return rc < 0 ? rc : start_listener(s, &s->sides[1], ROUTE_WORKER, fd, err);
+}
+
+/* Nothing depends on it, so a directory that is not there is no reason not to start. */
+static int start_administration(struct server *s, struct sewa_error *err)
+{
+    struct sewa_error why = { 0 };
+    int fd = -1;
+
+    if (!s->o.admin_socket || !*s->o.admin_socket)
+        return 0;
+    if (listen_unix_if_free(s->o.admin_socket, 0660, &fd, &why) < 0) {
+        log_warn("http: there is no socket for administration: %s", why.text);
+        return 0;
+    }
+    s->admin_socket = strdup(s->o.admin_socket);
+    if (s->admin_socket)
+        return start_listener(s, &s->sides[2], ROUTE_PUBLIC, fd, err);
+    close(fd);
+    return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the HTTP server");
+}
+
 int server_start(const struct server_options *o, uv_loop_t *loop, struct server **ret,
                  struct sewa_error *err)
 {
@@ -167,17 +197,13 @@ int server_start(const struct server_options *o, uv_loop_t *loop, struct server 
     list_init(&s->requests);
     list_init(&s->connections);
     MHD_set_panic_func(on_panic, NULL);
-    int rc = 0;
-    if (!(s->worker_socket = strdup(o->worker_socket)))
-        rc = sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the HTTP server");
-    if (rc == 0)
-        rc = listen_tcp(s, &fd, err);
+    int rc = listen_tcp(s, &fd, err);
     if (rc == 0)
         rc = start_listener(s, &s->sides[0], ROUTE_PUBLIC, fd, err);
     if (rc == 0)
-        rc = listen_unix(s, &fd, err);
+        rc = start_workers(s, err);
     if (rc == 0)
-        rc = start_listener(s, &s->sides[1], ROUTE_WORKER, fd, err);
+        rc = start_administration(s, err);
     if (rc < 0) {
         server_stop(s, NULL, NULL);
         return rc;
@@ -222,6 +248,7 @@ static void destroy(struct server *s)
     void *arg = s->on_closed_arg;
 
     free(s->worker_socket);
+    free(s->admin_socket);
     free(s);
     if (on_closed)
         on_closed(arg);
@@ -285,6 +312,8 @@ void server_stop(struct server *s, void (*on_closed)(void *arg), void *arg)
         close_handle(s, (uv_handle_t *)&s->sweep);
     if (s->worker_socket)
         unlink(s->worker_socket);
+    if (s->admin_socket)
+        unlink(s->admin_socket);
     if (--s->closing == 0)
         destroy(s);
 }

@@ -24,7 +24,8 @@ struct server_deadlines {
 struct server_options {
     const char *listen; /* "127.0.0.1:8787", "[::1]:0" */
     bool loopback_only; /* no authentication: refuse other addresses, check Host and Origin */
-    const char *worker_socket; /* path; its directory exists */
+    const char *worker_socket; /* path; its directory exists and is ours alone */
+    const char *admin_socket;  /* path of a socket with the routes of listen; NULL or "": none */
     const struct route *routes;
     size_t route_count;
     struct api *api; /* for the handlers */

@@ -30,7 +30,7 @@ struct connection {
 struct server {
     struct server_options o;
     uv_loop_t *loop;
-    struct listener sides[2];
+    struct listener sides[3]; /* public, worker, administration */
     struct list requests;
     struct list connections;
     unsigned connection_count;
@@ -40,7 +40,8 @@ struct server {
     bool draining;
     char address[128];
     char *worker_socket;
-    int closing; /* handles that are being closed */
+    char *admin_socket; /* while it is ours */
+    int closing;        /* handles that are being closed */
     void (*on_closed)(void *arg);
     void *on_closed_arg;
 };
@@ -48,7 +49,12 @@ struct server {
 /* ---- listen.c ---- */
 
 int listen_tcp(struct server *s, int *ret_fd, struct sewa_error *err);
-int listen_unix(struct server *s, int *ret_fd, struct sewa_error *err);
+
+/* Remove what is left of a socket at this path, and listen there. The path must stay. */
+int listen_unix(const char *path, mode_t mode, int *ret_fd, struct sewa_error *err);
+
+/* The same, but SEWA_E_LOCKED when somebody answers there. */
+int listen_unix_if_free(const char *path, mode_t mode, int *ret_fd, struct sewa_error *err);
 
 /* ---- exchange.c: callbacks of the library; cls is the listener ---- */
 

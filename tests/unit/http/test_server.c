@@ -514,7 +514,7 @@ static void test_places_that_are_taken(void **state)
     o.listen = "127.0.0.1:0";
     o.worker_socket = longest;
     assert_failed(server_start(&o, &s.loop, &s.server, &err), err, SEWA_E_CONFIG,
-                  "choose a shorter state directory");
+                  "choose a shorter directory");
     o.worker_socket = "/nowhere/at/all/s";
     assert_failed(server_start(&o, &s.loop, &s.server, &err), err, SEWA_E_IO, "cannot listen");
     release(&s);
