@@ -121,8 +121,8 @@ class Header(CtlTest):
         source = "#include <sewa/client.h>\nint main(void) { return sewa_fail(0, 0, \"x\") > 0; }\n"
         self.compile(COMPILER, source, "-std=c99", "-pedantic", "-fsyntax-only", *cflags)
         if shutil.which("c++"):
-            self.compile(["c++"], source, "-x", "c++", "-std=c++11", "-pedantic", "-fsyntax-only",
-                         *cflags)
+            self.compile(["c++", "-x", "c++"], source, "-std=c++11", "-pedantic",
+                         "-fsyntax-only", *cflags)
 
     def test_the_library_of_the_build_is_the_one_that_is_used(self):
         out = subprocess.run(["ldd", binary("sewactl")], check=True, stdout=subprocess.PIPE,
