@@ -101,14 +101,50 @@ static void test_reading(void **state)
     assert_int_equal(l->count, 1);
 }
 
+static int read_text(const char *text, const struct checkpoint_options *options,
+                     struct layout **ret, struct sewa_error *err)
+{
+    AUTOCLOSE int fd = memfd_create("checkpoint", 0);
+    AUTO(buf_clear) struct buf file = { 0 };
+
+    put_header(&file, text, strlen(text));
+    buf_text(&file, "datadata");
+    assert_int_equal(write(fd, file.data, file.len), file.len);
+    return checkpoint_read_file(fd, "w.safetensors", (int64_t)file.len, options, ret, err);
+}
+
+/* Prefixes are a matter of every format, and of nobody who does not want it. */
+static void test_prefixes(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"module.w\":" TENSOR("F32", "[1]", "[0,4]") ",\"v\":" TENSOR("F32", "[1]", "[4,8]") "}";
+    static const char collision[] =
+        "{\"module.v\":" TENSOR("F32", "[1]", "[0,4]") ",\"v\":" TENSOR("F32", "[1]", "[4,8]") "}";
+    const struct checkpoint_options keeps = { .keeps_prefixes = true };
+    AUTOPTR(layout_free) struct layout *stripped = NULL, *kept = NULL, *both = NULL;
+    struct sewa_error err = { 0 };
+
+    assert_ok(read_text(text, NULL, &stripped, &err), err);
+    assert_non_null(layout_find(stripped, "w"));
+    assert_int_equal(stripped->note_count, 1);
+    assert_ok(read_text(text, &keeps, &kept, &err), err);
+    assert_non_null(layout_find(kept, "module.w"));
+    assert_ok(read_text(collision, &keeps, &both, &err), err);
+    layout_free(TAKE(both));
+    assert_failed(read_text(collision, NULL, &both, &err), err, SEWA_E_CORRUPT,
+                  "'w.safetensors': tensors");
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(rows) + 2];
+    struct CMUnitTest tests[COUNT_OF(rows) + 3];
     size_t n = 0;
 
     for (; n < COUNT_OF(rows); n++)
         tests[n] = (struct CMUnitTest){ rows[n].filename, test_row, NULL, NULL, (void *)&rows[n] };
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_every_format);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_reading);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_prefixes);
     return _cmocka_run_group_tests("checkpoint", tests, n, NULL, NULL);
 }

@@ -9,8 +9,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/cleanup.h"
+#include "base/fdio.h"
 #include "formats/torch.h"
 
 #include "archive.h"
@@ -52,6 +54,8 @@ static const struct row rows[] = {
     { "rank 0", B(STATE(TENSOR(FLOATS, N("\x05"), ")", ")"))), 0, "" },
     { "the last element", B(STATE(TENSOR(FLOATS, N("\x05"), ONE("\x01"), ONE("\x01")))), 0, "" },
     { "expanded", B(STATE(TENSOR(FLOATS, N("\x05"), ONE("\xff"), ONE("\0")))), 0, "" },
+    { "2^31 elements", B(STATE(TENSOR(FLOATS, N("\x05"), "\x8a\x05\0\0\0\x80\0\x85", ONE("\0")))),
+      0, "" },
     { "empty",
       B(STATE(
           TENSOR(STORAGE("torch\nFloatStorage", "2", N("\0")), N("\0"), ONE("\0"), ONE("\x01")))),
@@ -450,6 +454,107 @@ static void test_other_files(void **state)
                   "a tar archive");
 }
 
+/* A member of a size that only zip64 can say, in the middle of a file that is mostly a hole. */
+static void put_wide(struct buf *b, const char *name, uint64_t bytes, uint32_t crc)
+{
+    struct archive a = { .count = 0 };
+
+    a.bytes = *b;
+    archive_number(&a, 0x04034b50, 4);
+    archive_number(&a, 0, 2);
+    archive_number(&a, 0x808, 2);
+    archive_zeros(&a, 6);
+    archive_number(&a, crc, 4);
+    archive_number(&a, UINT64_MAX, 8); /* both sizes */
+    archive_number(&a, strlen(name), 2);
+    archive_number(&a, 20, 2);
+    buf_text(&a.bytes, name);
+    archive_number(&a, 1, 2);
+    archive_number(&a, 16, 2);
+    archive_number(&a, bytes, 8);
+    archive_number(&a, bytes, 8);
+    *b = a.bytes;
+}
+
+static void put_wide_entry(struct archive *a, const char *name, uint64_t bytes, uint64_t at,
+                           uint32_t crc)
+{
+    archive_number(a, 0x02014b50, 4);
+    archive_zeros(a, 4);
+    archive_number(a, 0x808, 2);
+    archive_zeros(a, 6);
+    archive_number(a, crc, 4);
+    archive_number(a, UINT64_MAX, 8);
+    archive_number(a, strlen(name), 2);
+    archive_number(a, 28, 2);
+    archive_zeros(a, 10);
+    archive_number(a, UINT32_MAX, 4);
+    buf_text(&a->bytes, name);
+    archive_number(a, 1, 2);
+    archive_number(a, 24, 2);
+    archive_number(a, bytes, 8);
+    archive_number(a, bytes, 8);
+    archive_number(a, at, 8);
+}
+
+static void put_wide_end(struct archive *a, uint64_t at, uint64_t count)
+{
+    uint64_t n = a->bytes.len;
+
+    archive_number(a, 0x06064b50, 4);
+    archive_number(a, 44, 8);
+    archive_zeros(a, 12);
+    archive_number(a, count, 8);
+    archive_number(a, count, 8);
+    archive_number(a, n, 8);
+    archive_number(a, at, 8);
+    archive_number(a, 0x07064b50, 4);
+    archive_zeros(a, 4);
+    archive_number(a, at + n, 8);
+    archive_number(a, 1, 4);
+    archive_number(a, 0x06054b50, 4);
+    archive_zeros(a, 4);
+    archive_number(a, UINT64_MAX, 8);
+    archive_number(a, UINT32_MAX, 4);
+    archive_zeros(a, 2);
+    archive_poke(a, a->bytes.len - 10, n, 4);
+}
+
+/* Storages, and what lies behind them, past 4 GiB: a file that is a hole but for its ends. */
+static void test_past_four_gigabytes(void **state)
+{
+    (void)state;
+    static const char pickle[] =
+        STATE(TENSOR(STORAGE("torch\nFloatStorage", "0", LONG("\0\0\0\x50\0\0\0\0")),
+                     LONG("\xfa\xff\xff\x4f\0\0\0\0"), ONE("\x06"), ONE("\x01")));
+    const uint64_t storage = UINT64_C(0x50000000) * 4; /* 5 GiB */
+    const uint32_t crc = crc32_update(0, pickle, sizeof pickle - 1);
+    AUTO(buf_clear) struct buf head = { 0 };
+    AUTO(archive_clear) struct archive tail = { .count = 0 };
+    AUTOPTR(layout_free) struct layout *l = NULL;
+    struct sewa_error err = { 0 };
+    AUTOCLOSE int fd = memfd_create("wide", MFD_CLOEXEC);
+
+    put_wide(&head, "a/data/0", storage, 1234);
+    uint64_t second = head.len + storage;
+    struct buf local = { 0 };
+    put_wide(&local, "a/data.pkl", sizeof pickle - 1, crc);
+    buf_append(&local, pickle, sizeof pickle - 1);
+    put_wide_entry(&tail, "a/data/0", storage, 0, 1234);
+    put_wide_entry(&tail, "a/data.pkl", sizeof pickle - 1, second, crc);
+    put_wide_end(&tail, second + local.len, 2);
+    assert_int_equal(pwrite_full(fd, head.data, head.len, 0), 0);
+    assert_int_equal(pwrite_full(fd, local.data, local.len, (int64_t)second), 0);
+    assert_int_equal(
+        pwrite_full(fd, tail.bytes.data, tail.bytes.len, (int64_t)(second + local.len)), 0);
+    int rc = torch_read(fd, "f", (int64_t)(second + local.len + tail.bytes.len), NULL, &l, &err);
+    buf_clear(&local);
+    assert_ok(rc, err);
+    assert_int_equal(l->tensors[0].offset, head.len + storage - 24);
+    assert_int_equal(l->storages[0].crc32, 1234);
+    assert_int_equal(l->storages[0].bytes, storage);
+}
+
 enum { MANY = 10000, ONE_BYTES = 256 }; /* of 8 times 8 floats */
 
 /* A pickle of MANY tensors that are slices of one storage, as torch.save writes them. */
@@ -538,13 +643,14 @@ static void test_without_memory(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(rows) + 4];
+    struct CMUnitTest tests[COUNT_OF(rows) + 5];
     size_t n = 0;
 
     for (; n < COUNT_OF(rows); n++)
         tests[n] = (struct CMUnitTest){ rows[n].name, test_row, NULL, NULL, (void *)&rows[n] };
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_keys);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_other_files);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_past_four_gigabytes);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_ten_thousand_tensors);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_without_memory);
     return _cmocka_run_group_tests("torch", tests, n, NULL, NULL);
