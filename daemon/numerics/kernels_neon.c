@@ -46,7 +46,7 @@ INLINE vd vd_fma(vd a, vd b, vd c)
     return vfmaq_f64(c, a, b);
 }
 
-INLINE vf widen_f16(uint16x4_t bits)
+INLINE vf widen_half(uint16x4_t bits)
 {
     return vcvt_f32_f16(vreinterpret_f16_u16(bits));
 }
@@ -62,8 +62,8 @@ INLINE vf widen_f8(enum type t, uint64_t bytes)
     uint16x4_t sign = vshl_n_u16(vand_u16(wide, vdup_n_u16(0x80)), 8);
 
     if (t == E5M2)
-        return widen_f16(vshl_n_u16(wide, 8));
-    vf value = vmulq_n_f32(widen_f16(vorr_u16(sign, vshl_n_u16(rest, 7))), 256);
+        return widen_half(vshl_n_u16(wide, 8));
+    vf value = vmulq_n_f32(widen_half(vorr_u16(sign, vshl_n_u16(rest, 7))), 256);
     int16x4_t is_nan = vreinterpret_s16_u16(vceq_u16(rest, vdup_n_u16(0x7f)));
     uint32x4_t nan = vreinterpretq_u32_s32(vmovl_s16(is_nan));
     return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(value), nan));
@@ -78,7 +78,7 @@ INLINE vf widen_bits(enum type t, const void *x, size_t n)
     if (t == E4M3 || t == E5M2)
         return widen_f8(t, bits);
     if (t == F16)
-        return widen_f16(vcreate_u16(bits));
+        return widen_half(vcreate_u16(bits));
     return vreinterpretq_f32_u32(vshll_n_u16(vcreate_u16(bits), 16));
 }
 
