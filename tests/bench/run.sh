@@ -10,9 +10,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=$here/build/bench
 seconds=5
 engine=()
+publish=()
 case ${1:-} in
 '') ;;
---quick) seconds=1; engine=(--quick) ;;
+--quick) seconds=1; engine=(--quick); publish=(--quick) ;;
 *) sed -n '2,6p' "$0" >&2; exit 2 ;;
 esac
 
@@ -23,6 +24,9 @@ cmake -S "$here" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release >"$build.log" 2
     cmake --build "$build" >>"$build.log" 2>&1 || { tail -n 30 "$build.log"; exit 1; }
 echo "== engine: times one streaming read of the same candidates by the same threads =="
 "$build/bin/bench_engine" "${engine[@]}"
+echo
+echo "== publishing: a plain PyTorch loop over the same numbers =="
+"$here/tests/bench/publish/publish.py" "$build/bin/bench_publish" "${publish[@]}" || [ $? = 77 ]
 echo
 echo "== service =="
 "$here/tests/bench/service/service.sh" "$build" "$seconds"
