@@ -63,12 +63,29 @@ static size_t has_suffix(const char *name, const char *suffix)
     return n > length && strcmp(name + n - length, suffix) == 0 ? length : 0;
 }
 
+bool checkpoint_is_companion(const char *filename)
+{
+    static const char *const beginnings[] = { "optimizer",     "scheduler", "rng_state",
+                                              "random_states", "scaler",    "training_args",
+                                              "lr_scheduler",  "sampler",   "custom_checkpoint" };
+    const char *name = path_base(filename);
+
+    for (size_t i = 0; i < COUNT_OF(beginnings); i++) {
+        size_t n = strlen(beginnings[i]);
+        if (strncmp(name, beginnings[i], n) == 0 && (name[n] == '.' || name[n] == '_'))
+            return true;
+    }
+    return false;
+}
+
 const struct checkpoint_format *checkpoint_format_for(const char *filename)
 {
     const char *name = path_base(filename);
     const struct checkpoint_format *best = NULL;
     size_t best_length = 0;
 
+    if (checkpoint_is_companion(name))
+        return NULL;
     for (size_t i = 0; i < COUNT_OF(formats); i++)
         for (const char *const *suffix = formats[i].suffixes; *suffix; suffix++) {
             size_t length = has_suffix(name, *suffix);
@@ -102,6 +119,9 @@ int checkpoint_unclaimed(const char *filename, struct sewa_error *err)
     for (size_t i = 0; i < COUNT_OF(hints) && !hint; i++)
         if (has_suffix(path_base(filename), hints[i].suffix))
             hint = hints[i].hint;
+    if (checkpoint_is_companion(filename))
+        return sewa_fail(err, SEWA_E_UNSUPPORTED,
+                         "'%s' has the name of what trainers write beside the weights", filename);
     return sewa_fail(err, SEWA_E_UNSUPPORTED,
                      "no format is known for '%s': names of checkpoints end in %s%s%s", filename,
                      known, hint ? "; " : "", hint ? hint : "");

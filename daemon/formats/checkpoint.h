@@ -33,9 +33,15 @@ const struct checkpoint_format *checkpoint_format_at(size_t i);
 
 /*
  * The format that claims a file by its name (directories before it do not count), or NULL. Names
- * that are nothing but a suffix are claimed by none. The longest suffix wins.
+ * that are nothing but a suffix are claimed by none, nor are companions. The longest suffix wins.
  */
 const struct checkpoint_format *checkpoint_format_for(const char *filename);
+
+/*
+ * Whether a name is one of those that trainers give to what they write beside the weights:
+ * "optimizer.pt", "rng_state_0.pth", "training_args.bin"... No format claims them.
+ */
+bool checkpoint_is_companion(const char *filename);
 
 /* The format with this name, or NULL. */
 const struct checkpoint_format *checkpoint_format_named(const char *name);

@@ -170,19 +170,6 @@ static bool has_ending(const char *name, const char *ending)
     return n > length && strcmp(name + n - length, ending) == 0;
 }
 
-/* Names of files that hold something else than weights, whatever their endings are. */
-static bool is_other(const char *name)
-{
-    static const char *const beginnings[] = { "optimizer", "scheduler", "rng_state",
-                                              "scaler",    "random_",   "training_args",
-                                              "sampler",   "custom_",   "." };
-
-    for (size_t i = 0; i < COUNT_OF(beginnings); i++)
-        if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
-            return true;
-    return false;
-}
-
 /* "model-00001-of-00002.safetensors" */
 static bool is_shard(const char *name)
 {
@@ -199,8 +186,9 @@ static size_t find_ending(const struct directory *d, const char *ending, bool sh
     size_t count = 0;
 
     for (size_t i = 0; i < d->count; i++)
-        if (has_ending(d->names[i], ending) && !is_other(d->names[i]) &&
-            is_shard(d->names[i]) == shards && count++ == 0)
+        if (has_ending(d->names[i], ending) && d->names[i][0] != '.' &&
+            !checkpoint_is_companion(d->names[i]) && is_shard(d->names[i]) == shards &&
+            count++ == 0)
             *ret = d->names[i];
     return count;
 }

@@ -173,7 +173,7 @@ refused("subclass.pt", {"w": torch.ones(2).as_subclass(Tagged)}, "unsupported",
         "'w' is a tensor of class __main__.Tagged")
 refused("one_tensor.pt", torch.ones(3), "unsupported", "one tensor without a name")
 refused("list.pt", [torch.ones(3)], "unsupported", "is a list, not a dictionary of tensors")
-refused("optimizer.pt", optimizer.state_dict(), "unsupported", "is the state of an optimizer")
+refused("adam.pt", optimizer.state_dict(), "unsupported", "is the state of an optimizer")
 refused("two_states.pt", {"model": state, "state_dict": state}, "unsupported",
         "has tensors in 'state_dict', 'model'")
 refused("nested_inside.pt", {"w": torch.ones(2), "more": {"v": torch.ones(2)}}, "unsupported",

@@ -44,6 +44,13 @@ static const struct row rows[] = {
     { "model.ckpt.data-00000-of-00001", NULL, "; TensorFlow checkpoints are not read" },
     { "model.pt2", NULL, "; exported programs are not read" },
     { "__0_0.distcp", NULL, "; it is a part of a distributed checkpoint" },
+    { "optimizer.pt", NULL, "has the name of what trainers write beside the weights" },
+    { "checkpoint-10/optimizer_1.bin", NULL, "beside the weights" },
+    { "rng_state_0.pth", NULL, "beside the weights" },
+    { "training_args.bin", NULL, "beside the weights" },
+    { "scheduler.pt", NULL, "beside the weights" },
+    { "schedulers.pt", "torch", NULL },
+    { "optimizer", NULL, "no format is known" },
     { "README.md", NULL, "end in '.safetensors'" },
 };
 
