@@ -189,6 +189,68 @@ static int measure_output(struct measuring *m, struct sewa_error *err)
     return 0;
 }
 
+/* ---- tensors that are not simply averaged ---- */
+
+enum { NAMES_SHOWN = 5 };
+
+struct kind_of_tensor {
+    json_t *names; /* the first few */
+    int64_t count;
+};
+
+static int note(struct kind_of_tensor *k, const char *name, struct sewa_error *err)
+{
+    if (!k->names && !(k->names = json_array()))
+        return no_memory(err);
+    if (k->count++ < NAMES_SHOWN && json_array_append_new(k->names, json_string(name)) < 0)
+        return no_memory(err);
+    return 0;
+}
+
+static bool is_statistic(const char *name)
+{
+    static const char *const endings[] = { "running_mean", "running_var" };
+    size_t n = strlen(name);
+
+    for (size_t i = 0; i < COUNT_OF(endings); i++) {
+        size_t length = strlen(endings[i]);
+        if (n >= length && strcmp(name + n - length, endings[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static json_t *kind_json(struct kind_of_tensor *k)
+{
+    json_t *names = k->names ? TAKE(k->names) : json_array();
+
+    return json_pack("{s:I, s:o}", "count", (json_int_t)k->count, "names", names);
+}
+
+/* What dry_run says of integers (and how they are decided), tied tensors and batch norm. */
+static int measure_tensors(struct measuring *m, struct sewa_error *err)
+{
+    struct kind_of_tensor integers = { 0 }, tied = { 0 }, statistics = { 0 };
+    const struct layout *l = m->layout;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < l->count; i++) {
+        const struct tensor *t = &l->tensors[l->by_name[i]];
+        if (dtype_kind(t->dtype) != DTYPE_FLOAT)
+            rc = note(&integers, t->name, err);
+        else if (is_statistic(t->name))
+            rc = note(&statistics, t->name, err);
+        if (rc == 0 && t->alias_of != LAYOUT_NO_ALIAS)
+            rc = note(&tied, t->name, err);
+    }
+    m->plan->tensors = json_pack(
+        "{s:s, s:o, s:o, s:o}", "integer_policy", job_integers_name(m->q->integers), "integers",
+        kind_json(&integers), "tied", kind_json(&tied), "batch_norm", kind_json(&statistics));
+    if (rc == 0 && !m->plan->tensors)
+        rc = no_memory(err);
+    return rc;
+}
+
 static int warn(struct job_plan *p, struct sewa_error *err, const char *format, ...)
     SEWA_PRINTF(3, 4);
 
@@ -244,5 +306,7 @@ int plan_measure(struct job_plan *p, const struct job_request *q, const struct p
         return rc;
     measure_reading(&m);
     rc = measure_output(&m, err);
+    if (rc == 0)
+        rc = measure_tensors(&m, err);
     return rc < 0 ? rc : warn_of(&m, err);
 }

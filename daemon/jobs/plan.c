@@ -8,6 +8,7 @@
 
 #include "base/path.h"
 #include "formats/layout.h"
+#include "jobs/measured.h"
 #include "jobs/needs.h"
 #include "methods/method.h"
 #include "store/checkpoints.h"
@@ -36,6 +37,7 @@ void job_plan_free(struct job_plan *p)
     }
     free(p->candidates);
     free(p->run_name);
+    json_decref(p->tensors);
     json_decref(p->warnings);
     json_decref(p->evaluator);
     free(p);
@@ -311,6 +313,8 @@ int job_plan_make(struct db *db, const struct job_request *q, const struct plan_
         rc = decode_layout(&m, &layout, err);
     if (rc == 0)
         rc = plan_measure(p, q, limits, layout, err);
+    if (rc == 0)
+        rc = measured_expect(db, q, p, err);
     layout_row_clear(&m.layout);
     if (rc < 0)
         return rc;

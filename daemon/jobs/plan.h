@@ -44,10 +44,12 @@ struct job_plan {
     unsigned banks;            /* averages that a worker holds at a time; 0: nothing is evaluated */
     int64_t output_bytes;
     int64_t free_disk_bytes;
-    int64_t evaluations; /* estimate; 0 when nothing is evaluated */
-    json_t *warnings;    /* array of sentences */
-    json_t *evaluator;   /* the program as it was configured when the job was accepted, or NULL:
-                            a job never changes its evaluator half way */
+    int64_t evaluations;     /* estimate; 0 when nothing is evaluated */
+    double expected_seconds; /* from the last jobs like it; negative: none was measured */
+    json_t *tensors;         /* what is special about them, as dry_run shows it (needs.c) */
+    json_t *warnings;        /* array of sentences */
+    json_t *evaluator;       /* the program as it was configured when the job was accepted, or NULL:
+                                a job never changes its evaluator half way */
 };
 
 void job_plan_free(struct job_plan *p); /* NULL is fine */

@@ -4,6 +4,7 @@
  */
 #include "jobs/plan.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/digest.h"
@@ -66,6 +67,9 @@ static int put_numbers(json_t *o, const struct job_plan *p)
     rc |= json_put(o, "output_bytes", json_integer(p->output_bytes));
     rc |= json_put(o, "free_disk_bytes", json_integer(p->free_disk_bytes));
     rc |= json_put(o, "evaluations", json_integer(p->evaluations));
+    rc |= json_put(o, "expected_seconds",
+                   p->expected_seconds < 0 ? json_null() : json_real(p->expected_seconds));
+    rc |= json_put(o, "special_tensors", json_deep_copy(p->tensors));
     rc |= json_put(o, "warnings", json_deep_copy(p->warnings));
     return rc;
 }
@@ -163,6 +167,8 @@ static void parse_numbers(struct json_reader *r, struct job_plan *p)
     p->output_bytes = json_need_int(r, "output_bytes", 0, INT64_MAX);
     p->free_disk_bytes = json_need_int(r, "free_disk_bytes", 0, INT64_MAX);
     p->evaluations = json_need_int(r, "evaluations", 0, INT64_MAX);
+    p->expected_seconds = json_get_number(r, "expected_seconds", 0, INFINITY, -1);
+    p->tensors = json_deep_copy(json_get_object(r, "special_tensors"));
     p->warnings = json_deep_copy(json_get_array(r, "warnings"));
 }
 
@@ -189,7 +195,8 @@ int job_plan_parse(const json_t *stored, struct job_plan **ret, struct sewa_erro
             p->newest_id = p->candidates[i].id;
     }
     int rc = json_reader_end(&r);
-    if (rc == 0 && (!p->candidates || !p->run_name || !p->warnings || (evaluator && !p->evaluator)))
+    if (rc == 0 && (!p->candidates || !p->run_name || !p->warnings || !p->tensors ||
+                    (evaluator && !p->evaluator)))
         rc = sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a plan");
     if (rc < 0)
         return sewa_context(err, rc, "the stored plan of a job");

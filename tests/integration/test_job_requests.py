@@ -145,6 +145,8 @@ class DryRuns(SharedServiceTest):
             with self.subTest(field=field):
                 self.assertEqual(plan[field], expected)
         self.assertEqual([c["step"] for c in plan["checkpoints"]], [300, 400, 500, 600])
+        self.assertEqual(plan["special_tensors"]["integers"], {"count": 1, "names": ["steps"]})
+        self.assertEqual(plan["special_tensors"]["batch_norm"], {"count": 0, "names": []})
         self.assertGreater(plan["free_disk_bytes"], 0)
         self.assertGreater(plan["peak_memory_bytes"], 4 * one)
         self.assertLess(plan["peak_memory_bytes"], 64 << 20)
@@ -157,6 +159,8 @@ class DryRuns(SharedServiceTest):
                 _, plan = self.dry(**job)
                 done = self.sewad.run_job(**job)
                 self.assertEqual(done["result"]["cost"]["evaluations"], plan["evaluations"])
+                _, again = self.dry(**job)
+                self.assertGreater(again["expected_seconds"], 0)
 
     def test_nothing_is_made(self):
         before = self.sewad.pages(JOBS)

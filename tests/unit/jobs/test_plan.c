@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "engine/footprint.h"
+#include "store/jobs.h"
 #include "support/alloc.h"
 
 #define MODEL "w:F32:100x10 b:F32:10 n:I64:" /* 4048 bytes, 1010 floats */
@@ -340,6 +341,72 @@ static void test_streams(void **state)
     assert_int_equal(half->banks, 1);
 }
 
+/* Integers and how they are decided, and statistics of batch norm; names are a few. */
+static void test_special_tensors(void **state)
+{
+    struct fixture *f = *state;
+    int64_t layout = index_layout(
+        f->ix.db,
+        "a.num_batches_tracked:I64: a.running_mean:F32:3 a.running_var:F32:3 b.mask:BOOL:2 "
+        "c1:I8:1 c2:I8:1 c3:I8:1 c4:I8:1 w:F32:5");
+    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+    struct sewa_error err = { 0 };
+
+    index_checkpoint(f->ix.db, f->run, layout, 10, CHECKPOINT_COMPLETE, NULL);
+    assert_ok(make(f, LAST ",\"integers\":\"oldest\"}", &p, &err), err);
+    AUTOFREE char *text = json_canonical(p->tensors);
+    assert_string_equal(
+        text, "{\"batch_norm\":{\"count\":2,\"names\":[\"a.running_mean\",\"a.running_var\"]},"
+              "\"integer_policy\":\"oldest\",\"integers\":{\"count\":6,\"names\":["
+              "\"a.num_batches_tracked\",\"b.mask\",\"c1\",\"c2\",\"c3\"]},"
+              "\"tied\":{\"count\":0,\"names\":[]}}");
+}
+
+static void finish_job(struct fixture *f, const char *request, const char *cost)
+{
+    struct job_row row = { .run_id = f->run,
+                           .run_name = strdup("digits"),
+                           .method = strdup("sewa"),
+                           .request = strdup(request),
+                           .plan = strdup("{}"),
+                           .labels = strdup("{}"),
+                           .created_ms = 1 };
+    AUTOFREE char *result = NULL;
+    struct sewa_error err = { 0 };
+
+    id_new("job", 1, row.uid);
+    assert_ok(job_insert(f->ix.db, &row, NULL, 0, &err), err);
+    assert_true(asprintf(&result, "{\"cost\":%s}", cost) > 0);
+    assert_ok(job_set_result(f->ix.db, row.id, result, &err), err);
+    assert_ok(job_set_state(f->ix.db, row.id, "succeeded", "", NULL, 1, 2, &err), err);
+    job_row_clear(&row);
+}
+
+/* A forecast comes from the newest job like it. */
+static void test_expected_seconds(void **state)
+{
+    static const char sewa[] = "{\"run\":\"digits\",\"evaluator\":\"digits\",\"select\":1}";
+    struct fixture *f = *state;
+    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+    struct sewa_error err = { 0 };
+
+    add(f, 10, NULL);
+    add(f, 20, NULL);
+    assert_ok(make(f, sewa, &p, &err), err);
+    assert_true(p->expected_seconds < 0); /* nothing was measured yet */
+    job_plan_free(TAKE(p));
+    finish_job(f, "{\"evaluator\":\"digits\"}", "{\"seconds\":9,\"evaluations\":1}");
+    finish_job(f, "{\"evaluator\":\"digits\"}", "{\"seconds\":5,\"evaluations\":10}");
+    finish_job(f, "{\"evaluator\":\"other\"}", "{\"seconds\":7,\"evaluations\":1}");
+    finish_job(f, "{\"evaluator\":null}", "{\"seconds\":3,\"bytes_read\":1000}");
+    finish_job(f, "{\"evaluator\":null}", "{\"seconds\":0,\"bytes_read\":0}");
+    assert_ok(make(f, sewa, &p, &err), err);
+    assert_true(p->expected_seconds == 0.5 * (double)p->evaluations);
+    job_plan_free(TAKE(p));
+    assert_ok(make(f, LAST "}", &p, &err), err);
+    assert_true(p->expected_seconds == 0.003 * (double)p->bytes_to_read);
+}
+
 static void test_disk(void **state)
 {
     struct fixture *f = *state;
@@ -435,7 +502,7 @@ static void test_stored_rubbish(void **state)
     {
         AUTOJSON json_t *bent = json_deep_copy(stored);
         struct job_plan *q = NULL;
-        json_object_set_new(bent, key, json_real(0.5));
+        json_object_set_new(bent, key, json_is_boolean(value) ? json_real(0.5) : json_false());
         assert_true(job_plan_parse(bent, &q, &err) < 0);
         assert_non_null(strstr(err.text, "the stored plan of a job"));
         assert_null(q);
@@ -510,6 +577,8 @@ int main(void)
         TEST(test_stored_rubbish),
         TEST(test_no_memory),
         TEST(test_streams),
+        TEST(test_special_tensors),
+        TEST(test_expected_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
