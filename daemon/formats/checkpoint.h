@@ -65,13 +65,14 @@ int checkpoint_read(int fd, const char *filename, int64_t bytes, struct layout *
                     struct sewa_error *err);
 
 /*
- * A checkpoint that is a directory, open behind @fd (O_PATH will not do); @name is for messages.
- * Nothing is followed out of it. Read are: shards of safetensors or PyTorch files with the index of
- * Hugging Face's libraries (one tensor in one file, as the index says; a shard that is missing is
+ * A checkpoint that is a directory, open behind @fd; @name is for messages. Nothing is followed out
+ * of it. Read are: shards of safetensors or PyTorch files with the index of Hugging Face's
+ * libraries (one tensor in one file, as the index says; a shard that is missing is
  * SEWA_E_INCOMPLETE, files that the index does not name are ignored), a directory with one such
  * file (checkpoint-N of their trainer), and distributed checkpoints of PyTorch whose tensors are
  * whole. Others are SEWA_E_UNSUPPORTED, with what they are and the command that converts them. The
- * layout has file_count > 0; its format is that of the files, "dcp" for distributed ones.
+ * layout has file_count > 0; its format is that of the files, "dcp" for distributed ones. Its
+ * header digest is SHA-256 over the index (or .metadata) and the names and digests of the files.
  */
 int checkpoint_read_directory(int fd, const char *name, const struct checkpoint_options *options,
                               struct layout **ret, struct sewa_error *err);
