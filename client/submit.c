@@ -103,6 +103,8 @@ static int read_plan(struct sewa_document *d, struct sewa_plan *ret, struct sewa
         .output_bytes = sewa_get_integer(o, "output_bytes", 0),
         .free_disk_bytes = sewa_get_integer(o, "free_disk_bytes", 0),
         .evaluations = sewa_get_integer(o, "evaluations", 0),
+        .expected_seconds = sewa_get_number(o, "expected_seconds"),
+        .streams = sewa_get_bool(o, "streams"),
     };
     int rc = sewa_need_text(o, "run", &p.run, err);
 

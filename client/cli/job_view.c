@@ -290,10 +290,14 @@ void plan_view(struct text *to, const struct sewa_plan *p)
     record_textf(to, "model", "%" PRId64 " parameters in %" PRId64 " tensors", p->parameters,
                  p->tensors);
     record_textf(to, "reads", "%s", format_bytes(p->bytes_to_read, a));
-    record_textf(to, "memory", "%s in each worker, evaluator not counted",
-                 format_bytes(p->peak_memory_bytes, a));
+    record_textf(to, "memory", "%s in each worker, evaluator not counted%s",
+                 format_bytes(p->peak_memory_bytes, a),
+                 p->streams ? "; candidates are streamed" : "");
     record_textf(to, "writes", "%s, %s are free", format_bytes(p->output_bytes, a),
                  format_bytes(p->free_disk_bytes, b));
+    if (isfinite(p->expected_seconds))
+        record_textf(to, "time", "about %s, as the last job like it took",
+                     format_duration(p->expected_seconds, a));
     for (size_t i = 0; i < p->warning_count; i++)
         record_text(to, "warning", p->warnings[i]);
 }

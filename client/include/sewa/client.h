@@ -414,7 +414,9 @@ struct sewa_plan {
     const struct sewa_candidate *candidates; /**< oldest first */
     int64_t tensors, parameters;             /**< of one checkpoint */
     int64_t bytes_to_read, peak_memory_bytes, output_bytes, free_disk_bytes;
-    int64_t evaluations; /**< an estimate; 0: nothing is evaluated */
+    int64_t evaluations;     /**< an estimate; 0: nothing is evaluated */
+    double expected_seconds; /**< as the last job like it took; NaN: there was none */
+    bool streams;            /**< candidates are read again in every pass, not kept in memory */
     size_t warning_count;
     const char *const *warnings;
     struct sewa_document *document;

@@ -211,27 +211,31 @@ static void a_plan(void **state)
                                  .output_bytes = 3000,
                                  .free_disk_bytes = 4000,
                                  .evaluations = 441,
+                                 .expected_seconds = 75,
+                                 .streams = true,
                                  .warning_count = 1,
                                  .warnings = warnings };
     AUTO(sewa_text_clear) struct text t = { 0 }, none = { 0 };
 
     plan_view(&t, &p);
-    assert_string_equal(sewa_text_get(&t),
-                        "run             digits\n"
-                        "method          sewa\n"
-                        "evaluator       -\n"
-                        "candidates      2\n"
-                        "steps           10 to 20\n"
-                        "oldest          /a\n"
-                        "newest          /b\n"
-                        "select          2\n"
-                        "evaluations     about 441\n"
-                        "model           1210 parameters in 4 tensors\n"
-                        "reads           1.0 kB\n"
-                        "memory          2.0 kB in each worker, evaluator not counted\n"
-                        "writes          3.0 kB, 4.0 kB are free\n"
-                        "warning         a warning\n");
-    plan_view(&none, &(struct sewa_plan){ .method = "last" });
+    assert_string_equal(
+        sewa_text_get(&t),
+        "run             digits\n"
+        "method          sewa\n"
+        "evaluator       -\n"
+        "candidates      2\n"
+        "steps           10 to 20\n"
+        "oldest          /a\n"
+        "newest          /b\n"
+        "select          2\n"
+        "evaluations     about 441\n"
+        "model           1210 parameters in 4 tensors\n"
+        "reads           1.0 kB\n"
+        "memory          2.0 kB in each worker, evaluator not counted; candidates are streamed\n"
+        "writes          3.0 kB, 4.0 kB are free\n"
+        "time            about 1 min 15 s, as the last job like it took\n"
+        "warning         a warning\n");
+    plan_view(&none, &(struct sewa_plan){ .method = "last", .expected_seconds = NAN });
     assert_non_null(strstr(sewa_text_get(&none), "candidates      0\n"));
 }
 
