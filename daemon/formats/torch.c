@@ -112,7 +112,8 @@ static int read_member(const struct torch_archive *a, const struct window_source
     if (m->crc32 != 0 && crc != m->crc32)
         return sewa_fail(err, SEWA_E_CORRUPT,
                          "'%s', offset %" PRId64 ": member '%s' has the checksum %08x, the zip "
-                         "directory says %08x",
+                         "directory says %08x (torch.serialization.set_crc32_options(False) "
+                         "writes wrong ones)",
                          a->name, m->offset, shown_name(m->name, shown), crc, m->crc32);
     return 0;
 }
