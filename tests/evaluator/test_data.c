@@ -160,7 +160,7 @@ static void test_hostile_files(void **state)
     (void)state;
     char *scratch = scratch_new();
     struct made_tensor network[] = { { "layers.0.weight", DTYPE_F32, 2, { 3, 2 } }, { 0 } };
-    struct made_tensor eight_bits[] = { { "layers.0.weight", DTYPE_F8_E4M3, 2, { 3, 2 } }, { 0 } };
+    struct made_tensor eight_bits[] = { { "layers.0.weight", DTYPE_F8_E8M0, 2, { 3, 2 } }, { 0 } };
     struct made_tensor other[] = { { "w", DTYPE_F32, 2, { 3, 2 } }, { 0 } };
     AUTOFREE char *missing = path_join(scratch, "missing.safetensors");
     AUTOFREE char *text = path_join(scratch, "text.safetensors");
@@ -205,13 +205,13 @@ static void test_types_of_weights(void **state)
     (void)state;
     static const double f64[] = { 1, -0.5, 2 };
     static const uint16_t f16[] = { 0x3c00, 0xb800, 0x4000 }, bf16[] = { 0x3f80, 0xbf00, 0x4000 };
+    static const uint8_t e5m2[] = { 0x3c, 0xb8, 0x40 }, e4m3[] = { 0x38, 0xb0, 0x40 };
     static const float f32[] = { 1, -0.5f, 2 };
     const struct {
         enum dtype dtype;
         const void *values;
-    } types[] = {
-        { DTYPE_F64, f64 }, { DTYPE_F16, f16 }, { DTYPE_BF16, bf16 }, { DTYPE_F32, f32 }
-    };
+    } types[] = { { DTYPE_F64, f64 }, { DTYPE_F16, f16 },      { DTYPE_BF16, bf16 },
+                  { DTYPE_F32, f32 }, { DTYPE_F8_E5M2, e5m2 }, { DTYPE_F8_E4M3, e4m3 } };
 
     for (size_t i = 0; i < COUNT_OF(types); i++) {
         char *scratch = scratch_new();

@@ -362,6 +362,12 @@ static void test_conversion(void **state)
     assert_true(x[0] == 1.5f && x[1] == -INFINITY);
     tensor_to_f32(DTYPE_F64, (const double[]){ 0.1, 1e300 }, 2, x);
     assert_true(x[0] == 0.1f && x[1] == INFINITY);
+    tensor_to_f32(DTYPE_F8_E4M3, (const uint8_t[]){ 0x7f, 0x81 }, 2, x);
+    assert_true(isnan(x[0]) && x[1] == -0x1p-9f);
+    tensor_to_f32(DTYPE_F8_E4M3, (const uint8_t[]){ 0x7e, 0x08 }, 2, x);
+    assert_true(x[0] == 448 && x[1] == 0x1p-6f);
+    tensor_to_f32(DTYPE_F8_E5M2, (const uint8_t[]){ 0xfc, 0x01 }, 2, x);
+    assert_true(isinf(x[0]) && x[1] == 0x1p-16f);
     tensor_to_f32(DTYPE_F32, (const float[]){ 0.25f, -7 }, 2, x);
     assert_true(x[0] == 0.25f && x[1] == -7);
 }

@@ -86,16 +86,44 @@ static float from_f16(uint16_t h)
     return sign ? -small : small;
 }
 
+/* 1 sign, 4 exponent (bias 7), 3 fraction; no infinity, and only all ones is no number. */
+static float from_f8_e4m3(uint8_t b)
+{
+    uint32_t sign = (uint32_t)(b & 0x80) << 24;
+    uint32_t exponent = (b >> 3) & 15, fraction = b & 7;
+
+    if (exponent == 15 && fraction == 7)
+        return from_bits(sign | 0x7fc00000u);
+    if (exponent > 0)
+        return from_bits(sign | (exponent + 120) << 23 | fraction << 20);
+    float small = (float)fraction * 0x1p-9f;
+    return sign ? -small : small;
+}
+
+static float to_f32(enum dtype type, const void *values, int64_t i)
+{
+    switch (type) {
+    case DTYPE_F64: return (float)((const double *)values)[i];
+    case DTYPE_F32: return ((const float *)values)[i];
+    case DTYPE_BF16: return from_bits((uint32_t)((const uint16_t *)values)[i] << 16);
+    case DTYPE_F16: return from_f16(((const uint16_t *)values)[i]);
+    case DTYPE_F8_E5M2: return from_f16((uint16_t)(((const uint8_t *)values)[i] << 8));
+    case DTYPE_F8_E4M3: return from_f8_e4m3(((const uint8_t *)values)[i]);
+    default: return 0; /* has_f32() says for which it is called */
+    }
+}
+
 void tensor_to_f32(enum dtype type, const void *values, int64_t n, float *ret)
 {
-    const double *f64 = values;
-    const uint16_t *half = values;
-
     for (int64_t i = 0; i < n; i++)
-        ret[i] = type == DTYPE_F64    ? (float)f64[i]
-                 : type == DTYPE_F32  ? ((const float *)values)[i]
-                 : type == DTYPE_BF16 ? from_bits((uint32_t)half[i] << 16)
-                                      : from_f16(half[i]);
+        ret[i] = to_f32(type, values, i);
+}
+
+/* Those that are known here, and no others that become averaged: each has its own size. */
+static bool has_f32(enum dtype type)
+{
+    return type == DTYPE_F64 || type == DTYPE_F32 || type == DTYPE_BF16 || type == DTYPE_F16 ||
+           type == DTYPE_F8_E5M2 || type == DTYPE_F8_E4M3;
 }
 
 int tensor_read_f32(const struct tensor_file *f, const struct tensor *t, float **ret,
@@ -103,7 +131,7 @@ int tensor_read_f32(const struct tensor_file *f, const struct tensor *t, float *
 {
     AUTOFREE void *raw = NULL;
 
-    if (dtype_kind(t->dtype) != DTYPE_FLOAT)
+    if (!has_f32(t->dtype))
         return sewa_fail(err, SEWA_E_UNSUPPORTED, "tensor '%.100s' of '%s' is %s, not a float",
                          t->name, f->path, dtype_name(t->dtype));
     int rc = tensor_read(f, t, &raw, err);
