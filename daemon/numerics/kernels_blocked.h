@@ -38,13 +38,6 @@
  */
 #define PREFETCH(p) __builtin_prefetch((p), 0, 2)
 
-/* Loops over the registers of a tile must vanish, or the tile would live in memory. */
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
-
 enum {
     MIX_BLOCK = 1024,   /* elements: the sums of a group of rows fill 32 KiB, candidates pass by */
     MIX_GROUP = 8,      /* rows */

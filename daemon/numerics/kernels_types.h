@@ -11,7 +11,21 @@
 
 #include "numerics/convert.h"
 
+/*
+ * Everything goes into one function for each kernel and type, and every loop over registers away:
+ * what is constant must be one, or tiles would live in memory. Not for a compiler that puts checks
+ * around each access: it would take minutes for code that nobody times.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+#define INLINE static inline
+#define UNROLL
+#elif defined(__clang__)
 #define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
 
 /* The element type is a constant at every call, so that only one branch is left. */
 enum type { F32, F64, F16, BF16, E4M3, E5M2 };
