@@ -120,10 +120,10 @@ static int refuse_memory(const struct measuring *m, int64_t least, struct sewa_e
         (long long)(m->limits->worker_memory_bytes >> 20), advice);
 }
 
-/* The average is written while its source is open. */
+/* The average is written while its source is open, by a process that takes something itself. */
 static int64_t beside_writing(int64_t held)
 {
-    int64_t writing = footprint_materialize();
+    int64_t writing = footprint_materialize() + NEEDS_PROCESS_BYTES;
 
     return held > INT64_MAX - writing ? INT64_MAX : held + writing;
 }

@@ -27,6 +27,11 @@ echo "== engine: times one streaming read of the same candidates by the same thr
 echo
 echo "== publishing: a plain PyTorch loop over the same numbers =="
 "$here/tests/bench/publish/publish.py" "$build/bin/bench_publish" "${publish[@]}" || [ $? = 77 ]
+if [ "${1:-}" != --quick ]; then
+    echo
+    echo "== a model that does not fit =="
+    "$here/tests/bench/large/large.py" "$build/bin"
+fi
 echo
 echo "== service =="
 "$here/tests/bench/service/service.sh" "$build" "$seconds"

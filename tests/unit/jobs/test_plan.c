@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "engine/footprint.h"
+#include "jobs/needs.h"
 #include "store/jobs.h"
 #include "support/alloc.h"
 
@@ -223,7 +224,7 @@ static void test_numbers(void **state)
     struct footprint whole = { 20, 3, 4048, 1 };
     assert_false(p->streams);
     assert_int_equal(p->banks, 8);
-    int64_t held = footprint_resident(&whole) + footprint_materialize();
+    int64_t held = footprint_resident(&whole) + footprint_materialize() + NEEDS_PROCESS_BYTES;
     int64_t banks = p->peak_memory_bytes - held; /* an average and a gradient in float32, aligned */
     assert_in_range(banks, 8 * (4048 + 4040), 8 * (4048 + 4040 + 2 * 8192));
     assert_int_equal(p->output_bytes, 4048);
@@ -239,7 +240,8 @@ static void test_numbers(void **state)
     struct footprint one = { 1, 3, 4048, 1 };
     assert_true(p->streams);
     assert_int_equal(p->banks, 0);
-    assert_int_equal(p->peak_memory_bytes, footprint_stream(&one) + footprint_materialize());
+    assert_int_equal(p->peak_memory_bytes,
+                     footprint_stream(&one) + footprint_materialize() + NEEDS_PROCESS_BYTES);
     assert_int_equal(p->evaluations, 0);
     job_plan_free(TAKE(p));
     assert_ok(make(f, "{\"run\":\"digits\",\"method\":\"lawa\",\"select\":7}", &p, &err), err);
@@ -281,7 +283,7 @@ static void test_limits(void **state)
     for (int64_t step = 1; step <= 20; step++)
         add(f, step, NULL);
     struct footprint all = { 20, 3, 4048, 1 };
-    int64_t least = footprint_stream(&all) + footprint_materialize();
+    int64_t least = footprint_stream(&all) + footprint_materialize() + NEEDS_PROCESS_BYTES;
     f->ix.limits.worker_memory_bytes = least - 1;
     refuse(f, "{\"run\":\"digits\",\"method\":\"uniform\"}", SEWA_E_INVALID, "/window",
            "20 checkpoints of 0 MiB need at least");
@@ -315,7 +317,7 @@ static void test_streams(void **state)
     for (int64_t step = 1; step <= 20; step++)
         index_checkpoint(f->ix.db, f->run, layout, step, CHECKPOINT_COMPLETE, NULL);
     AUTOPTR(job_plan_free) struct job_plan *ample = plan_with(f, sewa, INT64_MAX / 4);
-    int64_t base = footprint_resident(&shape) + footprint_materialize();
+    int64_t base = footprint_resident(&shape) + footprint_materialize() + NEEDS_PROCESS_BYTES;
     int64_t bank = (ample->peak_memory_bytes - base) / 8;
     assert_in_range(bank, 160000000, 160020000); /* BF16 arrives as F32 */
 
@@ -333,8 +335,8 @@ static void test_streams(void **state)
     assert_non_null(strstr(warnings, "every pass reads them again"));
 
     /* without gradients half of it is enough */
-    f->ix.limits.worker_memory_bytes = footprint_stream(&shape) + footprint_materialize() + bank -
-                                       1;
+    f->ix.limits.worker_memory_bytes = footprint_stream(&shape) + footprint_materialize() +
+                                       NEEDS_PROCESS_BYTES + bank - 1;
     refuse(f, sewa, SEWA_E_INVALID, "/window", "score_function");
     AUTOPTR(job_plan_free)
     struct job_plan *half = plan_with(f, losses, f->ix.limits.worker_memory_bytes);
