@@ -251,10 +251,10 @@ static void test_results_are_those_of_resident_candidates(void **state)
     check_results(*state);
 }
 
-/* Two pieces or three in each of all partitions, so that the walk ahead crosses them. */
+/* A piece or two in each of all partitions, so that the walk ahead crosses them. */
 static void test_results_over_many_partitions(void **state)
 {
-    static const struct spec large[] = { { "a", DTYPE_F32, 1, { 520 * DOTS_CHUNK + 3 } },
+    static const struct spec large[] = { { "a", DTYPE_F32, 1, { 270 * DOTS_CHUNK + 3 } },
                                          { "odd", DTYPE_U8, 1, { 7 } } };
     AUTO(run_clear) struct run r;
 
