@@ -1,14 +1,16 @@
 /*
- * materialize - header, windows, proof, publication.
+ * materialize - windows, proof, publication.
  */
 #include "engine/materialize.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/fdio.h"
 #include "engine/outfile.h"
-#include "formats/safetensors.h"
 
 /* A piece and where it goes in a window. */
 struct part {
@@ -42,110 +44,20 @@ struct writing {
     const struct materialize_options *options;
     struct exact exact;
     struct weights weights;
+    struct arrangement arrangement;
+    const struct arranged_file *file; /* that is written */
     struct outfile *output;
+    int64_t written; /* bytes of all files */
     struct window windows[2];
     struct window *computed; /* by the items of this round */
     struct window *finished; /* by the round before; written in this one */
     const void **pointers;   /* ingredients, for each thread */
-    uint32_t *order; /* tensors that are written, in the order of the newest ingredient's file */
-    size_t order_count;
-    struct position ahead; /* of what the source was told */
+    struct position ahead;   /* of what the source was told */
 };
 
 static size_t output_element_bytes(const struct writing *w, const struct model_tensor *t)
 {
     return dtype_bits(exact_dtype(&w->exact.options, t)) / 8;
-}
-
-/* ---- the header ---- */
-
-static const struct roster_entry *newest(const struct writing *w)
-{
-    return &w->source->roster->entries[w->weights.used[w->weights.used_count - 1]];
-}
-
-/* Names that loaders or we give another meaning are written in full. */
-static bool can_be_a_key(const struct writing *w, const char *name);
-
-static bool is_tied(const struct writing *w, size_t tensor)
-{
-    const struct roster *r = w->source->roster;
-
-    return r->tied_to && r->tied_to[tensor] != ROSTER_NOT_TIED &&
-           can_be_a_key(w, r->model->tensors[tensor].name);
-}
-
-static int choose_order(struct writing *w, struct sewa_error *err)
-{
-    const struct model *m = w->source->roster->model;
-    const uint32_t *order = newest(w)->placement->order;
-
-    w->order = malloc((m->count + 1) * sizeof *w->order);
-    if (!w->order)
-        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to list %zu tensors", m->count);
-    for (size_t i = 0; i < m->count; i++)
-        if (!is_tied(w, order[i]))
-            w->order[w->order_count++] = order[i];
-    return 0;
-}
-
-static bool has_key(const struct materialize_options *o, const char *key)
-{
-    for (size_t i = 0; i < o->metadata_count; i++)
-        if (strcmp(o->metadata[i].key, key) == 0)
-            return true;
-    return false;
-}
-
-static bool can_be_a_key(const struct writing *w, const char *name)
-{
-    return strcmp(name, "format") != 0 && strncmp(name, "sewa.", 5) != 0 &&
-           !has_key(w->options, name);
-}
-
-/*
- * A tied tensor is written once, and its other names stand in the metadata with the one that is
- * there, as safetensors.torch.save_model() does and load_model() expects.
- */
-static size_t add_ties(const struct writing *w, struct layout_metadata *metadata)
-{
-    const struct roster *r = w->source->roster;
-    size_t n = 0;
-
-    for (size_t t = 0; r->tied_to && t < r->model->count; t++)
-        if (is_tied(w, t))
-            metadata[n++] = (struct layout_metadata){ r->model->tensors[t].name,
-                                                      r->model->tensors[r->tied_to[t]].name };
-    return n;
-}
-
-static int make_header(const struct writing *w, struct buf *ret, int64_t *ret_data_bytes,
-                       struct sewa_error *err)
-{
-    const struct model *m = w->source->roster->model;
-    const struct materialize_options *o = w->options;
-    const char *format = newest(w)->metadata_format;
-    AUTOFREE struct safetensors_item *items = calloc(m->count + 1, sizeof *items);
-    size_t tied_count = m->count - w->order_count;
-    AUTOFREE struct layout_metadata *metadata =
-        calloc(o->metadata_count + tied_count + 1, sizeof *metadata);
-    size_t n = o->metadata_count;
-
-    if (!items || !metadata)
-        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a header of %zu tensors", m->count);
-    if (n > 0)
-        memcpy(metadata, o->metadata, n * sizeof *metadata);
-    if (format && !has_key(o, "format"))
-        metadata[n++] = (struct layout_metadata){ "format", format };
-    n += add_ties(w, metadata + n);
-    *ret_data_bytes = 0;
-    for (size_t i = 0; i < w->order_count; i++) {
-        const struct model_tensor *t = &m->tensors[w->order[i]];
-        items[i] = (struct safetensors_item){ t->name, exact_dtype(&w->exact.options, t), t->rank,
-                                              t->shape };
-        *ret_data_bytes += t->elements * (int64_t)output_element_bytes(w, t);
-    }
-    return safetensors_header(items, w->order_count, metadata, n, ret, err);
 }
 
 /* ---- windows ---- */
@@ -155,12 +67,12 @@ static bool piece_at(const struct writing *w, struct position *p, struct piece *
 {
     const struct model *m = w->source->roster->model;
 
-    for (; p->i < w->order_count; p->i++, p->element = 0) {
-        const struct model_tensor *t = &m->tensors[w->order[p->i]];
+    for (; p->i < w->file->end; p->i++, p->element = 0) {
+        uint32_t tensor = w->arrangement.order[p->i];
+        const struct model_tensor *t = &m->tensors[tensor];
         int64_t left = t->elements - p->element;
         size_t most = piece_elements(t, w->source->piece_bytes);
-        *ret = (struct piece){ w->order[p->i], p->element,
-                               left < (int64_t)most ? (size_t)left : most };
+        *ret = (struct piece){ tensor, p->element, left < (int64_t)most ? (size_t)left : most };
         if (left > 0)
             return true;
     }
@@ -293,13 +205,12 @@ static int append_finished(struct writing *w, bool has_more, struct sewa_error *
     return outfile_append(w->output, before->bytes, before->used - rest, err);
 }
 
-static int write_windows(struct writing *w, int64_t header_bytes, int64_t total_bytes,
-                         struct sewa_error *err)
+static int write_windows(struct writing *w, struct sewa_error *err)
 {
-    struct position position = { 0 };
-    int64_t written = header_bytes;
+    struct position position = { .i = w->file->first };
     bool has_more = true;
 
+    w->ahead = position;
     advise_window(w, &w->ahead);
     /* windows[1] holds the end of the header; after the last, an empty round hashes what is left */
     for (size_t round = 0; has_more; round++) {
@@ -315,8 +226,8 @@ static int write_windows(struct writing *w, int64_t header_bytes, int64_t total_
                       w->options->cancel, err);
         if (rc < 0)
             return rc;
-        written += (int64_t)(w->finished->used - w->finished->carried);
-        progress_tell(w->options->progress, written, total_bytes);
+        w->written += (int64_t)(w->finished->used - w->finished->carried);
+        progress_tell(w->options->progress, w->written, w->arrangement.bytes);
     }
     return outfile_wait(w->output, err);
 }
@@ -325,8 +236,9 @@ static int write_windows(struct writing *w, int64_t header_bytes, int64_t total_
  * The header goes into the second window, as if it had been computed there; what does not fit is
  * written before.
  */
-static int begin_with_header(struct writing *w, const struct buf *header, struct sewa_error *err)
+static int begin_with_header(struct writing *w, struct sewa_error *err)
 {
+    const struct buf *header = &w->file->header;
     struct window *last = &w->windows[1];
 
     outfile_hash(w->output, header->data, header->len);
@@ -341,12 +253,28 @@ static int begin_with_header(struct writing *w, const struct buf *header, struct
             return rc;
         last->used = last->carried = n; /* hashed above */
     }
+    w->written += (int64_t)header->len;
     return 0;
 }
 
-static int allocate_windows(struct writing *w, int64_t file_bytes, struct sewa_error *err)
+static int64_t file_bytes(const struct arranged_file *f)
 {
-    size_t bytes = file_bytes < MATERIALIZE_WINDOW ? (size_t)file_bytes : MATERIALIZE_WINDOW;
+    return (int64_t)f->header.len + f->data_bytes;
+}
+
+static size_t window_bytes(const struct writing *w)
+{
+    int64_t most = 0;
+
+    for (size_t i = 0; i < w->arrangement.file_count; i++)
+        if (most < file_bytes(&w->arrangement.files[i]))
+            most = file_bytes(&w->arrangement.files[i]);
+    return most < MATERIALIZE_WINDOW ? (size_t)most : MATERIALIZE_WINDOW;
+}
+
+static int allocate_windows(struct writing *w, struct sewa_error *err)
+{
+    size_t bytes = window_bytes(w);
     size_t pointers = pool_threads(w->engine->pool) * w->weights.used_count;
 
     w->pointers = calloc(pointers, sizeof *w->pointers);
@@ -412,32 +340,122 @@ static int prove_ingredients(const struct writing *w, struct materialized *ret,
                          w->options->cancel, err);
 }
 
-/* ---- all of it ---- */
+/* ---- files ---- */
 
-static int write_file(struct writing *w, struct materialized *ret, struct sewa_error *err)
+static int arrange(struct writing *w, struct sewa_error *err)
 {
     const struct materialize_options *o = w->options;
-    AUTO(buf_clear) struct buf header = { 0 };
-    int64_t data_bytes = 0;
+    const struct roster *r = w->source->roster;
+    struct arrangement_options how = {
+        .roster = r,
+        .newest = &r->entries[w->weights.used[w->weights.used_count - 1]],
+        .exact = &o->exact,
+        .name = o->name ? o->name : "model.safetensors",
+        .metadata = o->metadata,
+        .metadata_count = o->metadata_count,
+        .max_file_bytes = o->max_file_bytes,
+    };
 
-    int rc = make_header(w, &header, &data_bytes, err);
-    ret->bytes = (int64_t)header.len + data_bytes;
-    if (rc == 0)
-        rc = allocate_windows(w, ret->bytes, err);
-    if (rc == 0)
-        rc = outfile_create(o->directory, o->name ? o->name : "model.safetensors",
-                            o->mode ? o->mode : 0640, ret->bytes, o->keep_free_bytes, &w->output,
-                            err);
-    if (rc == 0)
-        rc = begin_with_header(w, &header, err);
-    if (rc == 0)
-        rc = write_windows(w, (int64_t)header.len, ret->bytes, err);
-    if (rc == 0)
-        rc = prove_ingredients(w, ret, err);
-    if (rc == 0)
-        rc = outfile_publish(w->output, ret->sha256, err);
-    return rc;
+    return arrangement_make(&how, &w->arrangement, err);
 }
+
+static int create_file(struct writing *w, const char *name, int64_t bytes, struct sewa_error *err)
+{
+    const struct materialize_options *o = w->options;
+
+    outfile_close(w->output);
+    w->output = NULL;
+    return outfile_create(o->directory, name, o->mode ? o->mode : 0640, bytes, o->keep_free_bytes,
+                          &w->output, err);
+}
+
+/* Under its name; from here on it is taken away again when a later one fails. */
+static int publish_file(struct writing *w, const char *name, int64_t bytes,
+                        struct materialized *ret, struct sewa_error *err)
+{
+    struct materialized_file *f = &ret->files[ret->file_count];
+    int rc = outfile_publish(w->output, f->sha256, err);
+
+    if (rc < 0)
+        return rc;
+    f->bytes = bytes;
+    memcpy(f->name, name, sizeof f->name);
+    ret->file_count++;
+    return 0;
+}
+
+static int write_file(struct writing *w, const struct arranged_file *f, struct materialized *ret,
+                      struct sewa_error *err)
+{
+    bool is_only = w->arrangement.file_count == 1;
+
+    w->file = f;
+    int rc = create_file(w, f->name, file_bytes(f), err);
+    if (rc == 0)
+        rc = begin_with_header(w, err);
+    if (rc == 0)
+        rc = write_windows(w, err);
+    if (rc == 0 && is_only)
+        rc = prove_ingredients(w, ret, err);
+    return rc == 0 ? publish_file(w, f->name, file_bytes(f), ret, err) : rc;
+}
+
+static int write_index(struct writing *w, struct materialized *ret, struct sewa_error *err)
+{
+    const struct arrangement *a = &w->arrangement;
+    int rc = create_file(w, a->index_name, (int64_t)a->index.len, err);
+
+    if (rc < 0)
+        return rc;
+    outfile_hash(w->output, a->index.data, a->index.len);
+    rc = outfile_append(w->output, a->index.data, a->index.len, err);
+    return rc == 0 ? publish_file(w, a->index_name, (int64_t)a->index.len, ret, err) : rc;
+}
+
+/* Each file asks for its own room; that of all is asked for before the first is written. */
+static int check_space(const struct writing *w, struct sewa_error *err)
+{
+    const struct materialize_options *o = w->options;
+    const struct arrangement *a = &w->arrangement;
+    int64_t available, bytes = a->bytes + (int64_t)a->index.len;
+    int rc = disk_free(o->directory, &available, err);
+
+    if (rc < 0 || available - o->keep_free_bytes >= bytes)
+        return rc;
+    return sewa_fail(err, SEWA_E_NO_SPACE,
+                     "%zu files in '%s' need %" PRId64 " bytes, the file system has %" PRId64
+                     " bytes free, of which %" PRId64 " must stay free",
+                     a->file_count + 1, o->directory, bytes, available, o->keep_free_bytes);
+}
+
+static int write_files(struct writing *w, struct materialized *ret, struct sewa_error *err)
+{
+    const struct arrangement *a = &w->arrangement;
+    bool has_index = a->file_count > 1;
+    int rc = allocate_windows(w, err);
+
+    ret->files = calloc(a->file_count + 1, sizeof *ret->files);
+    if (rc == 0 && !ret->files)
+        rc = sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to list %zu files", a->file_count);
+    if (rc == 0 && has_index)
+        rc = check_space(w, err);
+    for (size_t i = 0; rc == 0 && i < a->file_count; i++)
+        rc = write_file(w, &a->files[i], ret, err);
+    if (rc == 0 && has_index)
+        rc = prove_ingredients(w, ret, err);
+    return rc == 0 && has_index ? write_index(w, ret, err) : rc;
+}
+
+/* Shards without an index are nothing that anybody wants. */
+static void remove_files(const struct writing *w, const struct materialized *m)
+{
+    AUTOCLOSE int directory = open(w->options->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    for (size_t i = 0; i < m->file_count; i++)
+        unlinkat(directory, m->files[i].name, 0);
+}
+
+/* ---- all of it ---- */
 
 static void writing_clear(struct writing *w)
 {
@@ -447,7 +465,7 @@ static void writing_clear(struct writing *w)
         free(w->windows[i].parts);
     }
     free(w->pointers);
-    free(w->order);
+    arrangement_clear(&w->arrangement);
     weights_clear(&w->weights);
 }
 
@@ -471,13 +489,15 @@ int materialize(const struct engine *e, struct source *s, const struct materiali
     int rc = weights_init(&w.weights, o->alpha, 1, s->roster->count, err);
     if (rc < 0)
         return rc;
-    rc = choose_order(&w, err);
+    rc = arrange(&w, err);
     if (rc == 0)
         rc = list_ingredients(&w, &result, err);
     if (rc == 0)
-        rc = write_file(&w, &result, err);
-    if (rc < 0)
+        rc = write_files(&w, &result, err);
+    if (rc < 0) {
+        remove_files(&w, &result);
         return rc;
+    }
     *ret = result;
     result = (struct materialized){ 0 };
     return 0;
@@ -485,6 +505,7 @@ int materialize(const struct engine *e, struct source *s, const struct materiali
 
 void materialized_clear(struct materialized *m)
 {
+    free(m->files);
     free(m->ingredients);
     memset(m, 0, sizeof *m);
 }

@@ -7,26 +7,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { ALIGNMENT = 8, LENGTH_BYTES = 8 };
+#include "formats/quote.h"
 
-/* JSON text of a string. Bytes past ASCII stand as they are: the reader will say if they are bad.
- */
-static void put_string(struct buf *b, const char *text)
-{
-    buf_char(b, '"');
-    while (*text) {
-        size_t plain = 0;
-        while ((unsigned char)text[plain] >= 0x20 && text[plain] != '"' && text[plain] != '\\')
-            plain++;
-        buf_append(b, text, plain);
-        text += plain;
-        if (*text == '"' || *text == '\\')
-            buf_printf(b, "\\%c", *text++);
-        else if (*text)
-            buf_printf(b, "\\u%04x", (unsigned)*text++);
-    }
-    buf_char(b, '"');
-}
+enum { ALIGNMENT = 8, LENGTH_BYTES = 8 };
 
 static void put_metadata(struct buf *b, const struct layout_metadata *metadata, size_t count)
 {
@@ -36,9 +19,9 @@ static void put_metadata(struct buf *b, const struct layout_metadata *metadata, 
     for (size_t i = 0; i < count; i++) {
         if (i)
             buf_char(b, ',');
-        put_string(b, metadata[i].key);
+        quote(b, metadata[i].key);
         buf_char(b, ':');
-        put_string(b, metadata[i].value);
+        quote(b, metadata[i].value);
     }
     buf_char(b, '}');
 }
@@ -66,7 +49,7 @@ static int put_items(struct buf *b, const struct safetensors_item *items, size_t
                              "tensor %zu of %zu has no size that a file could hold", i + 1, count);
         if (i || !is_first)
             buf_char(b, ',');
-        put_string(b, items[i].name);
+        quote(b, items[i].name);
         buf_printf(b, ":{\"dtype\":\"%s\",\"shape\":[", dtype_name(items[i].dtype));
         for (unsigned k = 0; k < items[i].rank; k++)
             buf_printf(b, k ? ",%" PRId64 : "%" PRId64, items[i].shape[k]);

@@ -10,6 +10,7 @@
 #ifndef FORMATS_SHARD_INDEX_H
 #define FORMATS_SHARD_INDEX_H
 
+#include "base/buf.h"
 #include "formats/window.h"
 
 struct shard_index_entry {
@@ -36,5 +37,13 @@ AUTOPTR_DEFINE(shard_index_free, struct shard_index);
 
 /* The entry of this tensor, or NULL. O(log count). */
 const struct shard_index_entry *shard_index_find(const struct shard_index *x, const char *name);
+
+/*
+ * Build the text of an index and append it to @ret: entries in strcmp order of names, their files,
+ * and the bytes of all tensors. What our own reader would refuse is not written: SEWA_E_INVALID.
+ */
+int shard_index_text(const struct shard_index_entry *entries, size_t count,
+                     const char *const files[], int64_t total_size, struct buf *ret,
+                     struct sewa_error *err);
 
 #endif

@@ -108,8 +108,9 @@ static int answer(const struct workshop *w, const struct ingredients *in,
 {
     char hex[SHA256_HEX_SIZE];
 
-    *ret = json_pack("{s:s, s:I, s:s, s:o}", "name", WORKER_ARTIFACT, "size", (json_int_t)m->bytes,
-                     "sha256", hex_encode(m->sha256, 32, hex), "digests", digests_json(w, in, m));
+    *ret = json_pack("{s:s, s:I, s:s, s:o}", "name", WORKER_ARTIFACT, "size",
+                     (json_int_t)m->files[0].bytes, "sha256",
+                     hex_encode(m->files[0].sha256, 32, hex), "digests", digests_json(w, in, m));
     return *ret ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a result");
 }
 

@@ -82,7 +82,7 @@ static int64_t publish(const struct engine *e, const struct settings *set, int64
     struct source *s = resident ? resident_source(resident) : stream_source(stream);
     check(materialize(e, s, &out, &result, &err), &err);
     *ret_cold = stream ? stream_cold_reads(stream) : 0;
-    return result.bytes;
+    return result.files[0].bytes;
 }
 
 /* Of this program alone: what getrusage() says includes the one that started it. */

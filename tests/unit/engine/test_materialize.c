@@ -218,10 +218,10 @@ static void test_bytes_depend_on_nothing_else(void **state)
         struct sewa_error err = { 0 };
         assert_ok(materialize(&e, resident_source(f->resident), &o, &result, &err), err);
         if (n == 0)
-            memcpy(first, result.sha256, sizeof first);
-        assert_memory_equal(result.sha256, first, sizeof first);
-        assert_true(n == 0 || result.bytes == bytes);
-        bytes = result.bytes;
+            memcpy(first, result.files[0].sha256, sizeof first);
+        assert_memory_equal(result.files[0].sha256, first, sizeof first);
+        assert_true(n == 0 || result.files[0].bytes == bytes);
+        bytes = result.files[0].bytes;
     }
 }
 
@@ -273,8 +273,8 @@ static void test_the_result_says_what_was_done(void **state)
     assert_ok(materialize(&f->engine, resident_source(f->resident), &o, &result, &err), err);
     open_output(f, &file);
     sha256_of(file.bytes.data, file.bytes.len, want);
-    assert_memory_equal(result.sha256, want, sizeof want);
-    assert_int_equal(result.bytes, file.bytes.len);
+    assert_memory_equal(result.files[0].sha256, want, sizeof want);
+    assert_int_equal(result.files[0].bytes, file.bytes.len);
     assert_string_equal(metadata_of(&file, "method"), "uniform");
     assert_string_equal(metadata_of(&file, "seed"), "\xce\xba");
     assert_string_equal(metadata_of(&file, "format"), "pt");
@@ -375,8 +375,8 @@ static void test_many_windows(void **state)
     struct materialize_options o = options_of(&f, alpha);
     o.progress = &w.progress;
     assert_ok(materialize(&f.engine, resident_source(f.resident), &o, &result, &err), err);
-    assert_int_equal(w.done, result.bytes);
-    assert_int_equal(w.total, result.bytes);
+    assert_int_equal(w.done, result.files[0].bytes);
+    assert_int_equal(w.total, result.files[0].bytes);
     open_output(&f, &file);
     for (size_t t = 0; t < 3; t++) {
         const struct tensor *in_file = layout_find(file.layout, large[t].name);
@@ -430,7 +430,7 @@ static void test_a_large_header(void **state)
     open_output(f, &file);
     assert_string_equal(metadata_of(&file, "long"), text);
     sha256_of(file.bytes.data, file.bytes.len, sha256);
-    assert_memory_equal(result.sha256, sha256, SHA256_SIZE);
+    assert_memory_equal(result.files[0].sha256, sha256, SHA256_SIZE);
     check_output(f, equal, OUTPUT_INPUT);
 }
 

@@ -13,7 +13,9 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/failpoint.h"
+#include "base/fdio.h"
 #include "base/path.h"
+#include "engine/materialize.h"
 #include "engine/stream.h"
 #include "formats/checkpoint.h"
 #include "formats/safetensors.h"
@@ -211,6 +213,59 @@ static void test_digest_is_over_all_files(void **state)
                   "checkpoint-2/model-00002-of-00004.safetensors' at offset 0");
 }
 
+/* ---- the average of shards is sharded ---- */
+
+/* Tensors i, i + SHARDS, ... and no others, with the values of the newest. */
+static void check_shard(const struct fixture *f, const char *directory, size_t i)
+{
+    char name[64];
+    struct sewa_error err = { 0 };
+    size_t wanted = 0;
+
+    shard_name(i, name, sizeof name);
+    AUTOFREE char *path = path_join(directory, name);
+    AUTO(buf_clear) struct buf file = { 0 };
+    AUTOPTR(layout_free) struct layout *l = NULL;
+    assert_ok(file_read(path, 1 << 26, &file, &err), err);
+    assert_ok(safetensors_parse(file.data, file.len, name, (int64_t)file.len, &l, &err), err);
+    for (size_t t = i; t < f->run.count; t += SHARDS, wanted++) {
+        const struct tensor *in_file = layout_find(l, f->run.specs[t].name);
+        assert_non_null(in_file);
+        assert_memory_equal(file.data + in_file->offset, run_values(&f->run, K - 1, t),
+                            (size_t)in_file->bytes);
+    }
+    assert_int_equal(l->count, wanted);
+}
+
+/* Of one checkpoint alone, so that the values are its own. */
+static size_t average_into(struct fixture *f, const struct run *r, const char *directory)
+{
+    static const double newest[K] = { 0, 0, 1 };
+    AUTO(materialized_clear) struct materialized m = { 0 };
+    struct stream *stream = stream_of(f, r);
+    struct materialize_options o = { .alpha = newest,
+                                     .directory = directory,
+                                     .max_file_bytes = MATERIALIZE_AS_INPUT };
+    struct sewa_error err = { 0 };
+
+    assert_ok(materialize(&f->engine, stream_source(stream), &o, &m, &err), err);
+    stream_close(stream);
+    return m.file_count;
+}
+
+static void test_the_average_is_sharded_as_its_input(void **state)
+{
+    struct fixture *f = *state;
+    char *shards = scratch_new(), *plain = scratch_new();
+
+    assert_int_equal(average_into(f, &f->shards, shards), SHARDS + 1);
+    for (size_t i = 0; i < SHARDS; i++)
+        check_shard(f, shards, i);
+    assert_int_equal(average_into(f, &f->run, plain), 1);
+    scratch_free(shards);
+    scratch_free(plain);
+}
+
 /* ---- what may become of a shard ---- */
 
 static void shard_removed(const char *path)
@@ -310,8 +365,11 @@ static void test_shards_at(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        SHARDS_TEST(test_same_numbers),           SHARDS_TEST(test_digest_is_over_all_files),
-        SHARDS_TEST(test_a_shard_is_another_one), SHARDS_TEST(test_reads_that_fail_name_the_shard),
+        SHARDS_TEST(test_same_numbers),
+        SHARDS_TEST(test_digest_is_over_all_files),
+        SHARDS_TEST(test_a_shard_is_another_one),
+        SHARDS_TEST(test_reads_that_fail_name_the_shard),
+        SHARDS_TEST(test_the_average_is_sharded_as_its_input),
         cmocka_unit_test(test_shards_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,6 +197,40 @@ static void test_ties(void **state)
     assert_int_equal(plain->count, count); /* the second one has no ties: they have parted */
 }
 
+/* The other names of a tensor stand in the file that has it. */
+static void test_ties_in_several_files(void **state)
+{
+    static const double alone[] = { 1 };
+    const struct fixture *f = *state;
+    AUTO(engine_clear) struct engine e = engine_with(2, 0);
+    AUTO(materialized_clear) struct materialized result = { 0 };
+    AUTOPTR(stream_close) struct stream *stream = NULL;
+    struct stream_options in = { .candidates = f->candidates, .count = 1 };
+    struct materialize_options out = {
+        .alpha = alone, .directory = f->directory, .name = "split.safetensors", .max_file_bytes = 1
+    };
+    struct sewa_error err = { 0 };
+    size_t names = 0;
+
+    assert_ok(stream_open(&e, &in, &stream, &err), err);
+    assert_ok(materialize(&e, stream_source(stream), &out, &result, &err), err);
+    for (size_t i = 0; i + 1 < result.file_count; i++) {
+        AUTOFREE char *path = path_join(f->directory, result.files[i].name);
+        AUTOPTR(layout_free) struct layout *l = NULL;
+        AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+        assert_ok(checkpoint_read_file(fd, path, result.files[i].bytes, NULL, &l, &err), err);
+        assert_int_equal(l->count, 1);
+        names += l->count;
+        for (size_t k = 0; k < l->metadata_count; k++)
+            if (strcmp(l->metadata[k].key, "format") != 0) {
+                assert_string_equal(l->metadata[k].value, l->tensors[0].name);
+                names++;
+            }
+    }
+    assert_true(names > result.file_count - 1);
+    assert_int_equal(names, json_object_size(json_object_get(f->expected, "tensors")));
+}
+
 /* A NaN in a view is found as any other. */
 static void test_nonfinite(void **state)
 {
@@ -273,6 +307,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_resident, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ties, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ties_in_several_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nonfinite, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
     };
