@@ -265,6 +265,38 @@ static int warn(struct job_plan *p, struct sewa_error *err, const char *format, 
     return json_array_append_new(p->warnings, json_string(sentence)) < 0 ? no_memory(err) : 0;
 }
 
+/* Writers and clocks of several machines may differ by less than this without a reason. */
+#define RESTART_NS UINT64_C(60000000000)
+
+/*
+ * "Newest" is by step, which is right within one training. Where a directory was used again and its
+ * numbers began anew, later steps were written earlier: nobody can tell it from files that were
+ * copied, so it is said and not refused.
+ */
+static int warn_restart(struct job_plan *p, struct sewa_error *err)
+{
+    const struct job_candidate *latest = NULL;
+
+    for (size_t i = 0; i < p->k; i++) {
+        const struct job_candidate *c = &p->candidates[i];
+        if (!c->has_step || strcmp(c->run, p->run_name) != 0)
+            continue;
+        if (!latest || c->mtime_ns >= latest->mtime_ns) {
+            latest = c;
+            continue;
+        }
+        uint64_t earlier = (uint64_t)latest->mtime_ns - (uint64_t)c->mtime_ns;
+        if (earlier > RESTART_NS)
+            return warn(p, err,
+                        "step %lld was written %llu seconds before step %lld: the numbering of run "
+                        "'%s' may have started again (or its files were copied); where two "
+                        "trainings share a directory, min_step, max_step or exclude_steps keep one",
+                        (long long)c->step, (unsigned long long)(earlier / 1000000000),
+                        (long long)latest->step, p->run_name);
+    }
+    return 0;
+}
+
 static int warn_of(const struct measuring *m, struct sewa_error *err)
 {
     struct job_plan *p = m->plan;
@@ -279,7 +311,7 @@ static int warn_of(const struct measuring *m, struct sewa_error *err)
                   (long long)(m->read_count * p->data_bytes >> 20),
                   (long long)(m->limits->worker_memory_bytes >> 20),
                   (long long)(p->bytes_to_read >> 20));
-    return rc;
+    return rc < 0 ? rc : warn_restart(p, err);
 }
 
 int plan_measure(struct job_plan *p, const struct job_request *q, const struct plan_limits *limits,

@@ -558,12 +558,74 @@ static void test_no_memory(void **state)
     }
 }
 
+static void written_at(struct fixture *f, int64_t step, int64_t mtime_ns)
+{
+    char uid[ID_TEXT_SIZE];
+    AUTO(checkpoint_row_clear) struct checkpoint_row row = { 0 };
+    struct sewa_error err = { 0 };
+
+    add(f, step, uid);
+    assert_int_equal(checkpoint_find(f->ix.db, uid, &row, &err), 1);
+    row.mtime_ns = mtime_ns;
+    assert_ok(checkpoint_update(f->ix.db, &row, &err), err);
+}
+
+/* Steps 100 and 200 of a first training, then 10 and 20 of another one in its directory. */
+static void test_numbering_that_restarts_is_said(void **state)
+{
+    static const struct {
+        const char *filters;
+        const char *said; /* NULL: nothing is */
+    } rows[] = {
+        { "", "step 100 was written 60 seconds before step 20: the numbering of run 'digits'" },
+        { ",\"max_step\":20", NULL },
+        { ",\"min_step\":100", NULL },
+        { ",\"exclude_steps\":[20]", NULL }, /* 10 is half a second less apart */
+    };
+    struct fixture *f = *state;
+    const int64_t second = 1000000000;
+
+    written_at(f, 100, INT64_C(5) * second);
+    written_at(f, 200, INT64_C(6) * second);
+    written_at(f, 10, INT64_C(65) * second - second / 2);
+    written_at(f, 20, INT64_C(65) * second + second / 2);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+        struct sewa_error err = { 0 };
+        char body[200];
+        snprintf(body, sizeof body, "{\"run\":\"digits\",\"method\":\"uniform\"%s}",
+                 rows[i].filters);
+        assert_ok(make(f, body, &p, &err), err);
+        AUTOFREE char *warnings = json_canonical(p->warnings);
+        if (rows[i].said)
+            assert_non_null(strstr(warnings, rows[i].said));
+        else
+            assert_null(strstr(warnings, "numbering"));
+    }
+}
+
+/* Clocks are other people's: the difference of any two times is a number. */
+static void test_times_at_the_ends_of_their_type(void **state)
+{
+    struct fixture *f = *state;
+    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+    struct sewa_error err = { 0 };
+
+    written_at(f, 1, INT64_MAX);
+    written_at(f, 2, INT64_MIN);
+    assert_ok(make(f, "{\"run\":\"digits\",\"method\":\"uniform\"}", &p, &err), err);
+    AUTOFREE char *warnings = json_canonical(p->warnings);
+    assert_non_null(strstr(warnings, "18446744073 seconds before"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_filters),
+        TEST(test_numbering_that_restarts_is_said),
+        TEST(test_times_at_the_ends_of_their_type),
         TEST(test_window_is_bounded),
         TEST(test_duplicate_steps),
         TEST(test_by_name),
