@@ -97,6 +97,17 @@ static enum verdict judge(const struct runner *r, char *detail, size_t size)
                          detail, size);
 }
 
+/* Two splits with different data give one loss by chance at most once, not for every average. */
+static bool has_one_loss_for_both(const struct runner *r)
+{
+    for (size_t i = 0; i < r->verdict_count; i++) {
+        const struct verdict_point *p = &r->verdict[i];
+        if (!p->selection.there || !p->report.there || p->selection.loss != p->report.loss)
+            return false;
+    }
+    return r->verdict_count > 0;
+}
+
 static json_t *notes_json(const struct runner *r, const struct method_outcome *o)
 {
     AUTOJSON json_t *notes = json_deep_copy(r->plan->warnings);
@@ -115,6 +126,12 @@ static json_t *notes_json(const struct runner *r, const struct method_outcome *o
         if (json_array_append_new(notes, json_string(text)) < 0)
             return NULL;
     }
+    if (notes && r->has_report && has_one_loss_for_both(r) &&
+        json_array_append_new(
+            notes, json_string("the report split gave exactly the losses of the selection split: "
+                               "if both hold the same data, the verdict was made on what the "
+                               "choice was made on")) < 0)
+        return NULL;
     return TAKE(notes);
 }
 

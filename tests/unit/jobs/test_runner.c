@@ -276,6 +276,22 @@ static void test_few_examples_are_said(void **state)
     assert_int_equal(json_array_size(json_object_get(enough, "notes")), 0);
 }
 
+static void test_one_set_of_data_for_both_splits_is_said(void **state)
+{
+    (void)state;
+    for (int same = 0; same < 2; same++) {
+        struct toy_job j;
+        toy_job_open(&j, SEWA(""), 20);
+        if (same)
+            memcpy(j.toy.report, j.toy.selection, sizeof j.toy.report);
+        toy_job_run(&j, TOY_IN_ORDER, false);
+        AUTOJSON json_t *result = runner_result(j.runner, 1);
+        AUTOFREE char *notes = json_canonical(json_object_get(result, "notes"));
+        assert_int_equal(strstr(notes, "exactly the losses of the selection split") != NULL, same);
+        toy_job_close(&j);
+    }
+}
+
 static void test_check(void **state)
 {
     (void)state;
@@ -354,7 +370,7 @@ static void test_traits(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(jobs) + 10];
+    struct CMUnitTest tests[COUNT_OF(jobs) + 11];
     size_t n = 0;
 
     for (; n < COUNT_OF(jobs); n++)
@@ -368,6 +384,7 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_without_report);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_without_evaluator);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_few_examples_are_said);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_one_set_of_data_for_both_splits_is_said);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_check);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_progress);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_traits);
