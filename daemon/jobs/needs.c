@@ -297,6 +297,16 @@ static int warn_restart(struct job_plan *p, struct sewa_error *err)
     return 0;
 }
 
+/* Which of several states in a file is used, what is left aside, and names that were changed. */
+static int warn_layout(const struct measuring *m, struct sewa_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < m->layout->note_count; i++)
+        rc = warn(m->plan, err, "in the files: %s", m->layout->notes[i]);
+    return rc;
+}
+
 static int warn_of(const struct measuring *m, struct sewa_error *err)
 {
     struct job_plan *p = m->plan;
@@ -311,7 +321,9 @@ static int warn_of(const struct measuring *m, struct sewa_error *err)
                   (long long)(m->read_count * p->data_bytes >> 20),
                   (long long)(m->limits->worker_memory_bytes >> 20),
                   (long long)(p->bytes_to_read >> 20));
-    return rc < 0 ? rc : warn_restart(p, err);
+    if (rc == 0)
+        rc = warn_restart(p, err);
+    return rc < 0 ? rc : warn_layout(m, err);
 }
 
 int plan_measure(struct job_plan *p, const struct job_request *q, const struct plan_limits *limits,

@@ -79,7 +79,10 @@ int64_t index_layout(struct db *db, const char *text)
     int64_t offset = 0;
 
     while ((word = strsep(&rest, " ")) != NULL)
-        add_tensor(b, word, &offset);
+        if (*word == '!')
+            assert_ok(layout_builder_note(b, &err, "%s", word + 1), err);
+        else
+            add_tensor(b, word, &offset);
     assert_ok(layout_builder_finish(b, &l, &err), err);
     layout_builder_free(b);
     free(copy);

@@ -364,6 +364,21 @@ static void test_special_tensors(void **state)
               "\"tied\":{\"count\":0,\"names\":[]}}");
 }
 
+static void test_notes_of_the_files_are_warnings(void **state)
+{
+    struct fixture *f = *state;
+    int64_t layout = index_layout(f->ix.db, "w:F32:5 !state_is_used !optimizer_left_aside");
+    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+    struct sewa_error err = { 0 };
+
+    for (int64_t step = 1; step <= 2; step++)
+        index_checkpoint(f->ix.db, f->run, layout, step, CHECKPOINT_COMPLETE, NULL);
+    assert_ok(make(f, LAST "}", &p, &err), err);
+    AUTOFREE char *text = json_canonical(p->warnings);
+    assert_string_equal(text, "[\"in the files: state_is_used\","
+                              "\"in the files: optimizer_left_aside\"]");
+}
+
 static void finish_job(struct fixture *f, const char *request, const char *cost)
 {
     struct job_row row = { .run_id = f->run,
@@ -642,6 +657,7 @@ int main(void)
         TEST(test_no_memory),
         TEST(test_streams),
         TEST(test_special_tensors),
+        TEST(test_notes_of_the_files_are_warnings),
         TEST(test_expected_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
