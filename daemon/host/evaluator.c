@@ -127,6 +127,51 @@ int evaluator_evaluate(struct evaluator *e, const struct evaluator_request *requ
     return 0;
 }
 
+/* ---- recalibration ---- */
+
+/* A NaN that no arithmetic gives, where new values belong: what still stands there afterwards was
+ * not written. */
+static const uint32_t unwritten = 0x7fd1c3a5;
+
+/* The first and the last value of a tensor; the memory of those between is not touched for this. */
+static uint32_t *edge_of(const struct evaluator *e, unsigned bank, size_t i, bool last)
+{
+    const struct evaluator_tensor *t = &e->options.tensors[i];
+    char *start = (char *)e->gradient.data + (size_t)bank * (size_t)e->options.gradient_bank_bytes +
+                  t->gradient_offset;
+    int64_t elements = 1;
+
+    if (dtype_kind(t->dtype) != DTYPE_FLOAT)
+        return NULL;
+    for (uint8_t d = 0; d < t->rank; d++)
+        elements *= t->shape[d];
+    return elements > 0 ? (uint32_t *)start + (last ? elements - 1 : 0) : NULL;
+}
+
+static void forget_values(struct evaluator *e, unsigned bank)
+{
+    for (size_t i = 0; i < 2 * e->options.tensor_count; i++) {
+        uint32_t *edge = edge_of(e, bank, i / 2, i % 2);
+        if (edge)
+            *edge = unwritten;
+    }
+}
+
+static int check_values(const struct evaluator *e, unsigned bank, const bool *changed,
+                        struct sewa_error *err)
+{
+    char shown[128];
+
+    for (size_t i = 0; i < 2 * e->options.tensor_count; i++) {
+        const uint32_t *edge = changed[i / 2] ? edge_of(e, bank, i / 2, i % 2) : NULL;
+        if (edge && *edge == unwritten)
+            return sewa_fail(err, SEWA_E_EVALUATOR_PROTOCOL,
+                             "says that it has recalibrated '%s' and wrote no values for it",
+                             text_clean(e->options.tensors[i / 2].name, shown, sizeof shown));
+    }
+    return 0;
+}
+
 int evaluator_recalibrate(struct evaluator *e, unsigned bank, bool *ret_changed,
                           struct sewa_error *err)
 {
@@ -137,11 +182,14 @@ int evaluator_recalibrate(struct evaluator *e, unsigned bank, bool *ret_changed,
         return rc;
     if (!e->ready.traits.recalibrates)
         return sewa_fail(err, SEWA_E_INVALID, "evaluator '%s' cannot recalibrate", e->options.name);
+    forget_values(e, bank);
     e->last_id++;
     rc = ask(e, message_recalibrate(e->last_id, bank), MESSAGE_RECALIBRATED, &answer, err);
     if (rc < 0)
         return rc;
     rc = recalibrated_parse(answer, e->options.tensors, e->options.tensor_count, ret_changed, err);
+    if (rc == 0)
+        rc = check_values(e, bank, ret_changed, err);
     return rc < 0 ? session_lose(e, rc, err) : 0;
 }
 

@@ -140,8 +140,8 @@ int evaluator_evaluate(struct evaluator *e, const struct evaluator_request *requ
 /*
  * Recompute data-dependent buffers for the weights in a bank. ret_changed has one bool per tensor;
  * where true, its new values stand as F32 at its gradient_offset in that gradient bank.
- * Fails like evaluator_evaluate(), and with SEWA_E_EVALUATOR_MISMATCH for a name that is no float
- * tensor.
+ * Fails like evaluator_evaluate(), with SEWA_E_EVALUATOR_MISMATCH for a name that is no float
+ * tensor, and with SEWA_E_EVALUATOR_PROTOCOL for one whose values were not written.
  */
 int evaluator_recalibrate(struct evaluator *e, unsigned bank, bool *ret_changed,
                           struct sewa_error *err);

@@ -20,6 +20,7 @@ enum { HOST = 3 };
 #define READY_START "{\"type\":\"ready\",\"protocol\":1,\"gradient\":true,"
 #define READY_END   "\"splits\":[\"selection\",\"report\"]}\n"
 #define READY       READY_START READY_END
+#define READY_FRESH READY_START "\"recalibrates\":true," READY_END
 
 static char line[1 << 20];
 
@@ -235,6 +236,92 @@ static void answers(const char *fields)
         answer(fields);
     }
 }
+
+/* ---- asked to recalibrate ---- */
+
+static void recalibrates_with(const char *fields)
+{
+    char text[4096];
+
+    say(READY_FRESH);
+    hear_type("recalibrate");
+    snprintf(text, sizeof text, "{\"type\":\"recalibrated\",\"id\":%ld,%s}\n", id(), fields);
+    say(text);
+    serve();
+}
+
+static void recalibrates_unknown_tensors(void)
+{
+    recalibrates_with("\"tensors\":[\"w\",\"nope\"]");
+}
+
+static void recalibrates_integers(void)
+{
+    recalibrates_with("\"tensors\":[\"steps\"]");
+}
+
+static void recalibrates_a_number(void)
+{
+    recalibrates_with("\"tensors\":3");
+}
+
+static void recalibrates_without_values(void)
+{
+    recalibrates_with("\"tensors\":[\"w\"]");
+}
+
+static void recalibrates_nothing(void)
+{
+    recalibrates_with("\"tensors\":[]");
+}
+
+static void recalibrates_with_a_result(void)
+{
+    say(READY_FRESH);
+    hear_type("recalibrate");
+    answer("\"loss\":1.5");
+    serve();
+}
+
+static void recalibrates_rubbish(void)
+{
+    say(READY_FRESH);
+    hear_type("recalibrate");
+    say("!?\n");
+    wait_for_ever();
+}
+
+static void recalibrates_never(void)
+{
+    say(READY_FRESH);
+    hear_type("recalibrate");
+    printf("a pass over the data\n");
+    fflush(stdout);
+    wait_for_ever();
+}
+
+static void recalibrates_and_dies(void)
+{
+    say(READY_FRESH);
+    hear_type("recalibrate");
+    fprintf(stderr, "no data left\n");
+    exit(6);
+}
+
+static void cannot_recalibrate_today(void)
+{
+    char text[256];
+
+    say(READY_FRESH);
+    hear_type("recalibrate");
+    snprintf(text, sizeof text,
+             "{\"type\":\"error\",\"id\":%ld,\"kind\":\"ValueError\",\"message\":\"not today\"}\n",
+             id());
+    say(text);
+    serve();
+}
+
+/* ---- answers ---- */
 
 static void answers_null(void)
 {
@@ -500,6 +587,16 @@ static const struct {
     ROW(killed_later),
     ROW(hangs_in_evaluate),
     ROW(ignores_stop),
+    ROW(recalibrates_unknown_tensors),
+    ROW(recalibrates_integers),
+    ROW(recalibrates_a_number),
+    ROW(recalibrates_without_values),
+    ROW(recalibrates_nothing),
+    ROW(recalibrates_with_a_result),
+    ROW(recalibrates_rubbish),
+    ROW(recalibrates_never),
+    ROW(recalibrates_and_dies),
+    ROW(cannot_recalibrate_today),
     ROW(answers_null),
     ROW(answers_nan),
     ROW(answers_infinite),

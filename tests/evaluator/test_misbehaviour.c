@@ -95,6 +95,84 @@ static void test_request(void **state)
     assert_true(((const float *)evaluator_gradient(e, 1))[0] == 0);
 }
 
+static const struct row recalibrate_rows[] = {
+    { "recalibrates_unknown_tensors", SEWA_E_EVALUATOR_MISMATCH, "'nope' is no tensor", "1 of 2" },
+    { "recalibrates_integers", SEWA_E_EVALUATOR_MISMATCH, "'steps' holds integers", "1 of 1" },
+    { "recalibrates_a_number", SEWA_E_EVALUATOR_PROTOCOL, "'tensors'", "array of names" },
+    { "recalibrates_without_values", SEWA_E_EVALUATOR_PROTOCOL, "'w'", "wrote no values" },
+    { "recalibrates_with_a_result", SEWA_E_EVALUATOR_PROTOCOL, "'result'", "request 1" },
+    { "recalibrates_rubbish", SEWA_E_EVALUATOR_PROTOCOL, "not valid JSON", "!?" },
+    { "recalibrates_never", SEWA_E_EVALUATOR_TIMEOUT, "within 0.3 s", "a pass over the data" },
+    { "recalibrates_and_dies", SEWA_E_EVALUATOR_DIED, "exit status 6", "no data left" },
+};
+
+/* Afterwards it is unusable. */
+static void test_recalibrate(void **state)
+{
+    const struct row *row = *state;
+    AUTO(fixture_clear) struct fixture f;
+    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
+    struct sewa_error err = { 0 };
+    bool changed[FIXTURE_TENSORS];
+
+    fixture_init(&f, MISBEHAVE, row->mode);
+    if (row->code == SEWA_E_EVALUATOR_TIMEOUT)
+        f.options.timeout_ms = 300;
+    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    int rc = evaluator_recalibrate(e, 0, changed, &err);
+    assert_failed(rc, err, row->code, row->word);
+    assert_non_null(strstr(err.text, row->other_word));
+    assert_non_null(strstr(err.text, "evaluator 'tested'"));
+    assert_false(evaluator_is_usable(e));
+    rc = evaluator_recalibrate(e, 0, changed, &err);
+    assert_failed(rc, err, SEWA_E_EVALUATOR_DIED, "ended before");
+}
+
+/* An evaluator that reports an error, or finds nothing to recalibrate, goes on. */
+static void test_recalibrate_and_go_on(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *mode;
+        int code;
+    } all[] = { { "cannot_recalibrate_today", SEWA_E_EVALUATOR_ERROR },
+                { "recalibrates_nothing", 0 } };
+
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        AUTO(fixture_clear) struct fixture f;
+        AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
+        struct sewa_error err = { 0 };
+        struct evaluator_result result;
+        bool changed[FIXTURE_TENSORS] = { true };
+
+        fixture_init(&f, MISBEHAVE, all[i].mode);
+        assert_ok(evaluator_start(&f.options, &e, &err), err);
+        int rc = evaluator_recalibrate(e, 0, changed, &err);
+        if (all[i].code < 0)
+            assert_failed(rc, err, all[i].code, "ValueError: not today");
+        else
+            assert_ok(rc, err);
+        assert_true(all[i].code < 0 || !changed[0]);
+        assert_ok(evaluator_evaluate(e, &selection, &result, &err), err);
+        assert_true(result.loss == 1.5);
+    }
+}
+
+static void test_recalibrate_without_the_trait(void **state)
+{
+    (void)state;
+    AUTO(fixture_clear) struct fixture f;
+    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
+    struct sewa_error err = { 0 };
+    bool changed[FIXTURE_TENSORS];
+
+    fixture_init(&f, MISBEHAVE, "answers_null");
+    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    int rc = evaluator_recalibrate(e, 0, changed, &err);
+    assert_failed(rc, err, SEWA_E_INVALID, "cannot recalibrate");
+    assert_true(evaluator_is_usable(e));
+}
+
 /* Unusual, and legal. */
 struct legal {
     const char *mode;
@@ -515,7 +593,12 @@ int main(void)
     for (size_t i = 0; i < COUNT_OF(legal_rows); i++)
         tests[n++] = (struct CMUnitTest){ legal_rows[i].mode, test_legal, NULL, NULL,
                                           (void *)(uintptr_t)&legal_rows[i] };
+    for (size_t i = 0; i < COUNT_OF(recalibrate_rows); i++)
+        tests[n++] = (struct CMUnitTest){ recalibrate_rows[i].mode, test_recalibrate, NULL, NULL,
+                                          (void *)(uintptr_t)&recalibrate_rows[i] };
     static const struct CMUnitTest others[] = {
+        cmocka_unit_test(test_recalibrate_and_go_on),
+        cmocka_unit_test(test_recalibrate_without_the_trait),
         cmocka_unit_test(test_flood_is_counted),
         cmocka_unit_test(test_start_time_out),
         cmocka_unit_test(test_time_out),
