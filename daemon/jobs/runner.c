@@ -60,6 +60,8 @@ void runner_free(struct runner *r)
         json_decref(r->verdict[i].selection.metrics);
         json_decref(r->verdict[i].report.metrics);
     }
+    json_decref(r->recalibrated.selection.metrics);
+    json_decref(r->recalibrated.report.metrics);
     free(r->check_alphas);
     free(r->check_points);
     json_decref(r->check_result);
@@ -116,6 +118,7 @@ int runner_read_traits(struct runner *r, const json_t *traits, struct sewa_error
     if (!r->traits)
         return no_memory(err);
     r->has_gradient = json_is_true(json_object_get(r->traits, "gradient"));
+    r->recalibrates = json_is_true(json_object_get(r->traits, "recalibrates"));
     const json_t *splits = json_object_get(r->traits, "splits");
     for (size_t i = 0; i < json_array_size(splits); i++) {
         const json_t *s = json_array_get(splits, i);
@@ -366,7 +369,8 @@ void runner_progress(const struct runner *r, struct job_progress *ret)
         if (r->best)
             ret->evaluations_total += (int64_t)r->plan->k;
         if (r->request->evaluator)
-            ret->evaluations_total += (1 + r->request->baseline_count) * (r->has_report ? 2 : 1);
+            ret->evaluations_total += (1 + r->recalibrates + r->request->baseline_count) *
+                                      (r->has_report ? 2 : 1);
     }
     if (r->stage == RUNNER_FINISHED || ret->evaluations_total < ret->evaluations)
         ret->evaluations_total = ret->evaluations;
@@ -427,4 +431,24 @@ int runner_make_verdict_points(struct runner *r, struct sewa_error *err)
     for (int i = 0; rc == 0 && i < r->request->baseline_count; i++)
         rc = add_baseline(r, r->request->baselines[i], err);
     return rc;
+}
+
+/* ---- batch norm ---- */
+
+bool runner_is_recalibrated(const struct runner *r)
+{
+    return r->recalibrates && r->verdict_count > 0 && r->verdict[0].count > 1;
+}
+
+bool runner_publishes_recalibrated(const struct runner *r)
+{
+    const struct split_numbers *fresh = &r->recalibrated.selection;
+
+    /* not <: an averaged loss that is no number is infinitely bad */
+    return fresh->there && isfinite(fresh->loss) && !(r->verdict[0].selection.loss <= fresh->loss);
+}
+
+const struct verdict_point *runner_published(const struct runner *r)
+{
+    return runner_publishes_recalibrated(r) ? &r->recalibrated : &r->verdict[0];
 }

@@ -4,7 +4,8 @@
  *     prepare   a worker has read the candidates and started the evaluator; its traits arrive
  *     method    the method's points, batch by batch, on the selection split
  *     best      the losses of all candidates, when the baseline "best" is wanted
- *     verdict   ours and the baselines, with the values as published, on all splits
+ *     verdict   ours and the baselines, with the values as published, on all splits; ours a second
+ *               time with recalibrated buffers when the evaluator can
  *     average   one worker writes the average
  *     finished
  *

@@ -44,7 +44,7 @@ struct runner {
     json_t *traits; /* as the worker reported them */
     struct method_metric metrics[RUNNER_METRICS_MAX];
     size_t metric_count;
-    bool has_gradient, has_report;
+    bool has_gradient, has_report, recalibrates;
     int64_t selection_examples, report_examples;
 
     bool traced; /* the last advance finished an iteration */
@@ -65,6 +65,10 @@ struct runner {
     struct verdict_point verdict[RUNNER_POINTS_MAX];
     size_t verdict_count;
 
+    /* Ours once more with recalibrated buffers; not there when nobody can recalibrate. */
+    struct verdict_point recalibrated;
+    int64_t recalibrated_tensors;
+
     json_t *written;
     struct runner_cost cost;
 };
@@ -81,6 +85,17 @@ int runner_enter(struct runner *r, enum runner_stage stage, struct sewa_error *e
 
 /* Alphas of ours and of the baselines. */
 int runner_make_verdict_points(struct runner *r, struct sewa_error *err);
+
+/* Whether ours is measured with recalibrated buffers too. A checkpoint that is not averaged keeps
+ * its own: they belong to its weights. Once the verdict has its points. */
+bool runner_is_recalibrated(const struct runner *r);
+
+/* Whether the average is published with recalibrated buffers: they were measured, and the selection
+ * loss with them is lower. */
+bool runner_publishes_recalibrated(const struct runner *r);
+
+/* The numbers of ours as it is published. */
+const struct verdict_point *runner_published(const struct runner *r);
 
 /* Read the traits into the fields above. */
 int runner_read_traits(struct runner *r, const json_t *traits, struct sewa_error *err);

@@ -40,6 +40,44 @@ static json_t *metrics_json(const struct verdict_point *p)
                      split_metrics(&p->report));
 }
 
+static const char *buffers_name(const struct runner *r)
+{
+    return runner_publishes_recalibrated(r) ? "recalibrated" : "averaged";
+}
+
+/* Ours with the averaged buffers, beside those that were recalibrated; null when nobody could. */
+static json_t *averaged_json(const struct runner *r)
+{
+    const struct verdict_point *p = &r->verdict[0];
+
+    if (!r->recalibrated.selection.there)
+        return json_null();
+    return json_pack("{s:o, s:o}", "loss", loss_json(p), "metrics", metrics_json(p));
+}
+
+static json_t *recalibrated_json(const struct runner *r)
+{
+    const struct verdict_point *p = &r->recalibrated;
+
+    if (!p->selection.there)
+        return json_null();
+    return json_pack("{s:o, s:o, s:I}", "loss", loss_json(p), "metrics", metrics_json(p), "tensors",
+                     (json_int_t)r->recalibrated_tensors);
+}
+
+/* The numbers of ours, as it is published and otherwise. */
+static int put_numbers(json_t *o, const struct runner *r)
+{
+    const struct verdict_point *p = runner_published(r);
+    int rc = json_put(o, "loss", loss_json(p));
+
+    rc |= json_put(o, "metrics", metrics_json(p));
+    rc |= json_put(o, "buffers", json_string(buffers_name(r)));
+    rc |= json_put(o, "averaged", averaged_json(r));
+    rc |= json_put(o, "recalibrated", recalibrated_json(r));
+    return rc;
+}
+
 static json_t *baselines_json(const struct runner *r)
 {
     AUTOJSON json_t *list = json_array();
@@ -93,8 +131,8 @@ static enum verdict judge(const struct runner *r, char *detail, size_t size)
                                    .loss = r->verdict[i].report.loss,
                                    .has_paired = r->verdict[i].report.has_paired,
                                    .standard_error = r->verdict[i].report.standard_error };
-    return verdict_judge(r->has_report, r->verdict[0].report.loss, losses, r->verdict_count - 1,
-                         detail, size);
+    return verdict_judge(r->has_report, runner_published(r)->report.loss, losses,
+                         r->verdict_count - 1, detail, size);
 }
 
 /* Two splits with different data give one loss by chance at most once, not for every average. */
@@ -116,6 +154,11 @@ static json_t *notes_json(const struct runner *r, const struct method_outcome *o
     for (size_t i = 0; notes && o && i < o->note_count; i++)
         if (json_array_append_new(notes, json_string(o->notes[i])) < 0)
             return NULL;
+    if (notes && runner_publishes_recalibrated(r) && r->verdict_count > 1 &&
+        json_array_append_new(
+            notes, json_string("the buffers of the average were recalibrated, those of the "
+                               "baselines were not")) < 0)
+        return NULL;
     const struct method_info *info = method_find(r->request->method);
     bool selects = info && info->needs != METHOD_NEEDS_NOTHING;
     if (notes && selects && r->selection_examples > 0 && r->selection_examples < EXAMPLES_LEAST) {
@@ -164,8 +207,7 @@ json_t *runner_result(const struct runner *r, double seconds)
     int rc = result ? 0 : -1;
     rc |= json_put(result, "selected", selected_json(r, o));
     rc |= json_put(result, "candidates", json_integer((json_int_t)r->plan->k));
-    rc |= json_put(result, "loss", loss_json(&r->verdict[0]));
-    rc |= json_put(result, "metrics", metrics_json(&r->verdict[0]));
+    rc |= put_numbers(result, r);
     rc |= json_put(result, "baselines", baselines_json(r));
     rc |= json_put(result, "verdict", json_string(verdict_name(v)));
     rc |= json_put(result, "verdict_detail", json_string(detail));
@@ -224,6 +266,13 @@ static json_t *ingredients_json(const struct runner *r, const struct method_outc
     return TAKE(list);
 }
 
+static json_t *recalibrated_names(const struct runner *r)
+{
+    json_t *names = json_object_get(r->written, "recalibrated_tensors");
+
+    return runner_publishes_recalibrated(r) ? json_deep_copy(names) : json_array();
+}
+
 static json_t *evaluator_json(const struct runner *r, const char *digest)
 {
     if (!r->request->evaluator)
@@ -252,8 +301,8 @@ json_t *runner_manifest(const struct runner *r, const char *job_uid, const char 
     rc |= json_put(m, "seed", json_integer((json_int_t)r->request->seed));
     rc |= json_put(m, "candidates", json_integer((json_int_t)r->plan->k));
     rc |= json_put(m, "ingredients", ingredients_json(r, o));
-    rc |= json_put(m, "loss", loss_json(&r->verdict[0]));
-    rc |= json_put(m, "metrics", metrics_json(&r->verdict[0]));
+    rc |= put_numbers(m, r);
+    rc |= json_put(m, "recalibrated_tensors", recalibrated_names(r));
     rc |= json_put(m, "baselines", baselines_json(r));
     rc |= json_put(m, "verdict", json_string(verdict_name(v)));
     rc |= json_put(m, "verdict_detail", json_string(detail));
@@ -311,7 +360,9 @@ json_t *runner_metadata(const struct runner *r)
     rc |= put_text(m, "sewa.seed", json_integer((json_int_t)r->request->seed));
     rc |= put_text(m, "sewa.candidates", json_integer((json_int_t)r->plan->k));
     rc |= put_text(m, "sewa.ingredients", short_ingredients(r, o));
-    rc |= put_text(m, "sewa.loss", loss_json(&r->verdict[0]));
+    rc |= put_text(m, "sewa.loss", loss_json(runner_published(r)));
+    if (runner_publishes_recalibrated(r))
+        rc |= json_put(m, "sewa.buffers", json_string(buffers_name(r)));
     rc |= json_put(m, "sewa.verdict", json_string(verdict_name(v)));
     if (r->request->evaluator)
         rc |= json_put(m, "sewa.evaluator", json_string(r->request->evaluator));

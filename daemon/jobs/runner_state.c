@@ -36,6 +36,15 @@ static json_t *verdict_json(const struct runner *r)
     return TAKE(list);
 }
 
+static json_t *recalibrated_json(const struct runner *r)
+{
+    if (!r->recalibrated.selection.there)
+        return json_null();
+    return json_pack("{s:I, s:o?, s:o?}", "tensors", (json_int_t)r->recalibrated_tensors,
+                     "selection", split_json(&r->recalibrated.selection), "report",
+                     split_json(&r->recalibrated.report));
+}
+
 static json_t *or_null(json_t *value)
 {
     return value ? json_incref(value) : json_null();
@@ -52,6 +61,7 @@ json_t *runner_save(const struct runner *r)
     rc |= json_put(o, "method", r->method ? method_save(r->method) : json_null());
     rc |= json_put(o, "best", r->best ? method_save(r->best) : json_null());
     rc |= json_put(o, "verdict", verdict_json(r));
+    rc |= json_put(o, "recalibrated", recalibrated_json(r));
     rc |= json_put(o, "check", or_null(r->check_result));
     rc |= json_put(o, "written", or_null(r->written));
     rc |= json_put(o, "cost",
@@ -106,6 +116,20 @@ static int load_verdict(struct runner *r, enum runner_stage stage, const json_t 
         rc = json_reader_end(&in);
     }
     return rc;
+}
+
+static void load_recalibrated(struct json_reader *r, struct runner *ret)
+{
+    const json_t *o = json_get_object(r, "recalibrated");
+    struct json_reader in;
+
+    if (!o || r->rc < 0)
+        return;
+    json_reader_init(&in, o, "/recalibrated", r->err);
+    ret->recalibrated_tensors = json_need_int(&in, "tensors", 0, INT64_MAX);
+    load_split(&in, "selection", &ret->recalibrated.selection);
+    load_split(&in, "report", &ret->recalibrated.report);
+    r->rc = json_reader_end(&in);
 }
 
 static void load_cost(struct json_reader *r, struct runner_cost *c)
@@ -179,6 +203,9 @@ static int judge_verdict(const struct runner *r, enum runner_stage stage, struct
     for (size_t i = 0; evaluated && i < r->verdict_count; i++)
         if (!r->verdict[i].selection.there || (r->has_report && !r->verdict[i].report.there))
             return misses(err, stage, "losses for its verdict");
+    if (evaluated && runner_is_recalibrated(r) &&
+        (!r->recalibrated.selection.there || (r->has_report && !r->recalibrated.report.there)))
+        return misses(err, stage, "losses with recalibrated buffers");
     return 0;
 }
 
@@ -217,6 +244,7 @@ int runner_load(struct runner *r, const json_t *state, struct sewa_error *err)
     r->task_base = json_need_int(&in, "task_base", 0, INT64_MAX);
     const json_t *traits = json_get_object(&in, "traits");
     load_cost(&in, &r->cost);
+    load_recalibrated(&in, r);
     const json_t *written = json_get_object(&in, "written");
     const json_t *check = json_get_object(&in, "check");
     const json_t *verdict = json_get_array(&in, "verdict");

@@ -22,7 +22,9 @@ static json_t *numbers(const double *values, size_t n)
     return TAKE(a);
 }
 
-static json_t *point_json(const struct runner *r, const struct method_point *p, bool all_splits)
+/* A point of the verdict is evaluated on all splits. */
+static json_t *point_json(const struct runner *r, const struct method_point *p, bool all_splits,
+                          bool recalibrate)
 {
     AUTOJSON json_t *splits = json_array();
 
@@ -30,8 +32,8 @@ static json_t *point_json(const struct runner *r, const struct method_point *p, 
         return NULL;
     if (all_splits && r->has_report && json_array_append_new(splits, json_string("report")) < 0)
         return NULL;
-    return json_pack("{s:o?, s:b, s:O, s:o}", "alpha", numbers(p->alpha, r->plan->k), "gradient",
-                     p->gradient, "splits", splits, "batch",
+    return json_pack("{s:o?, s:b, s:b, s:O, s:o}", "alpha", numbers(p->alpha, r->plan->k),
+                     "gradient", p->gradient, "recalibrate", recalibrate, "splits", splits, "batch",
                      p->batch < 0 ? json_null() : json_integer(p->batch));
 }
 
@@ -43,7 +45,7 @@ static json_t *evaluate_json(const struct runner *r, size_t i)
     if (end > r->point_count)
         end = r->point_count;
     for (size_t j = first; points && j < end; j++)
-        if (json_array_append_new(points, point_json(r, &r->points[j], false)) < 0)
+        if (json_array_append_new(points, point_json(r, &r->points[j], false, false)) < 0)
             return NULL;
     return json_pack("{s:s, s:b, s:b, s:O?}", "kind", "evaluate", "exact", 0, "paired", 0, "points",
                      points);
@@ -56,7 +58,8 @@ static json_t *verdict_json(const struct runner *r)
 
     for (size_t j = 0; points && j < r->verdict_count; j++) {
         struct method_point p = { .alpha = r->verdict[j].alpha, .batch = -1 };
-        if (json_array_append_new(points, point_json(r, &p, true)) < 0)
+        bool recalibrate = j == 0 && runner_is_recalibrated(r);
+        if (json_array_append_new(points, point_json(r, &p, true, recalibrate)) < 0)
             return NULL;
     }
     return json_pack("{s:s, s:b, s:b, s:O?}", "kind", "evaluate", "exact", 1, "paired", 1, "points",
@@ -71,8 +74,9 @@ json_t *runner_task(const struct runner *r, size_t i)
     case RUNNER_CHECK: return evaluate_json(r, i);
     case RUNNER_VERDICT: return verdict_json(r);
     case RUNNER_AVERAGE:
-        return json_pack("{s:s, s:o, s:o, s:b}", "kind", "average", "alpha",
-                         numbers(r->verdict[0].alpha, r->plan->k), "metadata", runner_metadata(r),
+        return json_pack("{s:s, s:o, s:b, s:o, s:b}", "kind", "average", "alpha",
+                         numbers(r->verdict[0].alpha, r->plan->k), "recalibrate",
+                         runner_publishes_recalibrated(r), "metadata", runner_metadata(r),
                          "digests", r->request->digests);
     default: return NULL;
     }
@@ -93,14 +97,19 @@ static double number_or_nan(const json_t *o, const char *name)
     return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
 
-static void add_cost(struct runner *r, const json_t *split, bool gradient)
+static void add_seconds(struct runner *r, const json_t *numbers)
 {
-    double seconds = number_or_nan(split, "seconds");
+    double seconds = number_or_nan(numbers, "seconds");
 
-    r->cost.evaluations++;
-    r->cost.gradients += gradient;
     if (isfinite(seconds) && seconds >= 0)
         r->cost.evaluator_seconds += seconds;
+}
+
+static void add_cost(struct runner *r, const json_t *split, bool gradient)
+{
+    r->cost.evaluations++;
+    r->cost.gradients += gradient;
+    add_seconds(r, split);
 }
 
 static const json_t *split_of(const json_t *point, const char *name)
@@ -173,9 +182,11 @@ static int accept_points(struct runner *r, size_t i, const json_t *points, struc
     return 0;
 }
 
-static int read_split(struct split_numbers *s, const json_t *split, struct sewa_error *err)
+/* Which member has the differences to ours as it is published. */
+static int read_split(struct split_numbers *s, const json_t *split, const char *member,
+                      struct sewa_error *err)
 {
-    const json_t *paired = json_object_get(split, "paired");
+    const json_t *paired = json_object_get(split, member);
     const json_t *metrics = json_object_get(split, "metrics");
 
     if (!json_is_object(split))
@@ -193,25 +204,69 @@ static int read_split(struct split_numbers *s, const json_t *split, struct sewa_
     return 0;
 }
 
+static int read_verdict_point(struct runner *r, struct verdict_point *p, const json_t *point,
+                              const char *member, struct sewa_error *err)
+{
+    int rc = read_split(&p->selection, split_of(point, "selection"), member, err);
+
+    add_cost(r, split_of(point, "selection"), false);
+    if (rc == 0 && r->has_report) {
+        rc = read_split(&p->report, split_of(point, "report"), member, err);
+        add_cost(r, split_of(point, "report"), false);
+    }
+    return rc;
+}
+
+static int read_recalibrated(struct runner *r, const json_t *point, struct sewa_error *err)
+{
+    const json_t *o = json_object_get(point, "recalibrated");
+    const json_t *tensors = json_object_get(o, "tensors");
+
+    if (!json_is_integer(tensors) || json_integer_value(tensors) < 0)
+        return protocol(err, "the number of recalibrated tensors is missing");
+    r->recalibrated_tensors = json_integer_value(tensors);
+    add_seconds(r, o);
+    return read_verdict_point(r, &r->recalibrated, o, "paired", err);
+}
+
+static int read_verdict(struct runner *r, const json_t *points, struct sewa_error *err)
+{
+    int rc = read_verdict_point(r, &r->verdict[0], json_array_get(points, 0), "paired", err);
+
+    if (rc == 0 && runner_is_recalibrated(r))
+        rc = read_recalibrated(r, json_array_get(points, 0), err);
+    const char *member = runner_publishes_recalibrated(r) ? "paired_recalibrated" : "paired";
+    for (size_t j = 1; rc == 0 && j < r->verdict_count; j++)
+        rc = read_verdict_point(r, &r->verdict[j], json_array_get(points, j), member, err);
+    return rc;
+}
+
 static int accept_verdict(struct runner *r, const json_t *points, struct sewa_error *err)
 {
-    int rc = 0;
+    struct runner_cost cost = r->cost;
 
     if (json_array_size(points) != r->verdict_count)
         return protocol(err, "the number of points is not that of the task");
-    struct runner_cost cost = r->cost;
-    for (size_t j = 0; rc == 0 && j < r->verdict_count; j++) {
-        const json_t *point = json_array_get(points, j);
-        rc = read_split(&r->verdict[j].selection, split_of(point, "selection"), err);
-        add_cost(r, split_of(point, "selection"), false);
-        if (rc == 0 && r->has_report) {
-            rc = read_split(&r->verdict[j].report, split_of(point, "report"), err);
-            add_cost(r, split_of(point, "report"), false);
-        }
-    }
+    int rc = read_verdict(r, points, err);
     if (rc < 0)
         r->cost = cost;
     return rc;
+}
+
+/* As many as were measured: otherwise what is published is not what was judged. */
+static int check_recalibrated(const struct runner *r, const json_t *names, struct sewa_error *err)
+{
+    size_t n = json_array_size(names);
+
+    for (size_t i = 0; i < n; i++)
+        if (!json_is_string(json_array_get(names, i)))
+            return protocol(err, "the recalibrated tensors of the average are no names");
+    if ((int64_t)n == r->recalibrated_tensors)
+        return 0;
+    return sewa_fail(err, SEWA_E_PROTOCOL,
+                     "the worker's result: the average has %zu recalibrated tensors, %lld were "
+                     "measured for the verdict",
+                     n, (long long)r->recalibrated_tensors);
 }
 
 static int accept_average(struct runner *r, const json_t *result, struct sewa_error *err)
@@ -226,6 +281,11 @@ static int accept_average(struct runner *r, const json_t *result, struct sewa_er
     if (!json_is_integer(size) || json_integer_value(size) < 0 || !sha256 ||
         hex_decode(sha256, digest, 32) < 0)
         return protocol(err, "size or sha256 of the average is missing");
+    if (runner_publishes_recalibrated(r)) {
+        int rc = check_recalibrated(r, json_object_get(result, "recalibrated_tensors"), err);
+        if (rc < 0)
+            return rc;
+    }
     json_decref(r->written);
     r->written = json_deep_copy(result);
     return r->written ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a result");

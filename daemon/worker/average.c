@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "engine/materialize.h"
 #include "sewa/protocol.h"
+#include "worker/recalibrate.h"
 
 /* What is averaged: all candidates, or the ingredients alone, opened for this. */
 struct ingredients {
@@ -103,14 +104,35 @@ static json_t *digests_json(const struct workshop *w, const struct ingredients *
     return TAKE(o);
 }
 
+/* The buffers that were measured for the verdict, once more: equal weights give equal values. */
+static int recalibrate(struct workshop *w, const json_t *task, const double *alpha,
+                       struct recalibrated *ret, struct sewa_error *err)
+{
+    if (!json_is_true(json_object_get(task, "recalibrate")))
+        return 0;
+    if (!w->weights)
+        return sewa_fail(err, SEWA_E_PROTOCOL,
+                         "the worker was told to recalibrate before it prepared");
+    int rc = workshop_need_evaluator(w, err);
+    if (rc == 0)
+        rc = workshop_mix_published(w, alpha, 0, NULL, err);
+    return rc < 0 ? rc : workshop_recalibrate(w, 0, ret, err);
+}
+
 static int answer(const struct workshop *w, const struct ingredients *in,
-                  const struct materialized *m, json_t **ret, struct sewa_error *err)
+                  const struct materialized *m, const struct recalibrated *fresh, json_t **ret,
+                  struct sewa_error *err)
 {
     char hex[SHA256_HEX_SIZE];
 
     *ret = json_pack("{s:s, s:I, s:s, s:o}", "name", WORKER_ARTIFACT, "size",
                      (json_int_t)m->files[0].bytes, "sha256",
                      hex_encode(m->files[0].sha256, 32, hex), "digests", digests_json(w, in, m));
+    if (*ret && fresh->values &&
+        json_put(*ret, "recalibrated_tensors", recalibrated_names(w, fresh)) < 0) {
+        json_decref(*ret);
+        *ret = NULL;
+    }
     return *ret ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a result");
 }
 
@@ -119,18 +141,21 @@ static int write_average(struct workshop *w, const json_t *task, const char *dir
 {
     AUTO(ingredients_clear) struct ingredients in = { 0 };
     AUTO(materialized_clear) struct materialized m = { 0 };
+    AUTO(recalibrated_clear) struct recalibrated fresh = { 0 };
     size_t metadata_count;
     AUTOFREE struct layout_metadata *metadata =
         read_metadata(json_object_get(task, "metadata"), &metadata_count);
     int rc = metadata ? gather(w, task, &in, err)
                       : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the metadata");
 
+    if (rc == 0)
+        rc = recalibrate(w, task, in.alpha, &fresh, err);
     if (rc < 0)
         return rc;
     struct materialize_options o = {
         .alpha = in.alpha,
         .integers = w->spec->integers,
-        .exact = { .output = w->spec->output },
+        .exact = { .output = w->spec->output, .replaced = fresh.values },
         .directory = directory,
         .metadata = metadata,
         .metadata_count = metadata_count,
@@ -141,7 +166,7 @@ static int write_average(struct workshop *w, const json_t *task, const char *dir
     rc = materialize(&w->engine, in.source, &o, &m, err);
     if (in.own)
         w->bytes_read += weights_take_bytes_read(in.own);
-    return rc < 0 ? rc : answer(w, &in, &m, ret, err);
+    return rc < 0 ? rc : answer(w, &in, &m, &fresh, ret, err);
 }
 
 int workshop_average(struct workshop *w, const json_t *task, json_t **ret, struct sewa_error *err)

@@ -14,21 +14,30 @@
 #include "engine/dots.h"
 #include "engine/mix.h"
 #include "worker/paired.h"
+#include "worker/recalibrate.h"
 
 enum { SPLITS_MAX = 8, POINTS_MAX = 1024 };
 
+/* A point that is recalibrated is evaluated twice. */
+enum buffers { BUFFERS_AVERAGED, BUFFERS_RECALIBRATED, BUFFERS_COUNT };
+
+/* What the differences to each are called in an answer. */
+static const char *const paired_names[BUFFERS_COUNT] = { "paired", "paired_recalibrated" };
+
 struct point {
     const json_t *splits; /* array of names */
-    bool gradient;
-    int64_t batch;   /* -1: the whole split */
-    json_t *results; /* object: split -> numbers; owned */
-    double loss;     /* of the first split */
-    double *c;       /* k products, or NULL; owned */
+    bool gradient, recalibrate;
+    int64_t batch;        /* -1: the whole split */
+    json_t *results;      /* object: split -> numbers; owned */
+    double loss;          /* of the first split */
+    double *c;            /* k products, or NULL; owned */
+    json_t *recalibrated; /* the same numbers with recalibrated buffers, or NULL; owned */
 };
 
 /* Per-example losses of the first point, to pair the others with. */
 struct reference {
     const char *split;
+    enum buffers buffers;
     float *losses;
     int64_t n;
 };
@@ -39,7 +48,7 @@ struct evaluation {
     double *alpha; /* count x k */
     struct point *points;
     bool exact, paired;
-    struct reference references[SPLITS_MAX];
+    struct reference references[SPLITS_MAX * BUFFERS_COUNT];
     size_t reference_count;
 };
 
@@ -47,6 +56,7 @@ static void evaluation_clear(struct evaluation *e)
 {
     for (size_t i = 0; e->points && i < e->count; i++) {
         json_decref(e->points[i].results);
+        json_decref(e->points[i].recalibrated);
         free(e->points[i].c);
     }
     for (size_t i = 0; i < e->reference_count; i++)
@@ -65,11 +75,15 @@ static int read_point(struct evaluation *e, size_t i, const json_t *o, struct se
     json_reader_init(&r, o, "/points", err);
     p->splits = json_get_strings(&r, "splits", SPLITS_MAX);
     p->gradient = json_get_bool(&r, "gradient", false);
+    p->recalibrate = json_get_bool(&r, "recalibrate", false);
     p->batch = json_get_int(&r, "batch", 0, INT64_MAX, -1);
     const json_t *alpha = json_get_array(&r, "alpha");
     int rc = json_reader_end_lenient(&r);
     if (rc == 0 && json_array_size(p->splits) == 0)
         rc = sewa_fail(err, SEWA_E_PROTOCOL, "a point names no split");
+    if (rc == 0 && p->recalibrate && (p->gradient || !e->exact))
+        rc = sewa_fail(err, SEWA_E_PROTOCOL,
+                       "a point that is recalibrated must be exact and has no gradient");
     if (rc == 0)
         rc = workshop_alpha(e->w, alpha, e->alpha + i * e->k, err);
     if (rc == 0 && !(p->results = json_object()))
@@ -130,21 +144,21 @@ static json_t *metrics_json(const struct evaluator_traits *t, const struct evalu
     return TAKE(o);
 }
 
-static struct reference *reference_of(struct evaluation *e, const char *split)
+static struct reference *reference_of(struct evaluation *e, const char *split, enum buffers buffers)
 {
     for (size_t i = 0; i < e->reference_count; i++)
-        if (strcmp(e->references[i].split, split) == 0)
+        if (strcmp(e->references[i].split, split) == 0 && e->references[i].buffers == buffers)
             return &e->references[i];
     return NULL;
 }
 
-static int keep_reference(struct evaluation *e, const char *split,
+static int keep_reference(struct evaluation *e, const char *split, enum buffers buffers,
                           const struct evaluator_result *result, struct sewa_error *err)
 {
     struct reference *r = &e->references[e->reference_count];
     size_t bytes = (size_t)result->examples * sizeof(float);
 
-    if (!result->example_losses || e->reference_count == SPLITS_MAX)
+    if (!result->example_losses || e->reference_count == COUNT_OF(e->references))
         return 0;
     r->losses = malloc(bytes ? bytes : 1);
     if (!r->losses)
@@ -152,6 +166,7 @@ static int keep_reference(struct evaluation *e, const char *split,
                          (long long)result->examples);
     memcpy(r->losses, result->example_losses, bytes);
     r->split = split;
+    r->buffers = buffers;
     r->n = result->examples;
     e->reference_count++;
     return 0;
@@ -159,10 +174,10 @@ static int keep_reference(struct evaluation *e, const char *split,
 
 /* How this point's losses differ from the first one's, example by example; null when they cannot be
  * paired. */
-static json_t *paired_json(struct evaluation *e, const char *split,
+static json_t *paired_json(struct evaluation *e, const char *split, enum buffers buffers,
                            const struct evaluator_result *result)
 {
-    struct reference *r = reference_of(e, split);
+    struct reference *r = reference_of(e, split, buffers);
     double mean, error;
 
     if (!r || !result->example_losses || result->examples != r->n)
@@ -172,8 +187,26 @@ static json_t *paired_json(struct evaluation *e, const char *split,
                      json_number_or_null(error), "examples", (json_int_t)r->n);
 }
 
+static json_t *numbers_json(struct evaluation *e, const char *split,
+                            const struct evaluator_result *result)
+{
+    AUTOJSON json_t *o =
+        json_pack("{s:o, s:o, s:I, s:f}", "loss", json_number_or_null(result->loss), "metrics",
+                  metrics_json(evaluator_traits(e->w->evaluator), result), "examples",
+                  (json_int_t)result->examples, "seconds", result->seconds);
+
+    for (int b = 0; o && e->paired && b < BUFFERS_COUNT; b++) {
+        bool asked = b == BUFFERS_AVERAGED || e->points[0].recalibrate;
+        if (asked &&
+            json_put(o, paired_names[b], paired_json(e, split, (enum buffers)b, result)) < 0)
+            return NULL;
+    }
+    return TAKE(o);
+}
+
+/* Into the object of the point's results with these buffers. */
 static int evaluate_split(struct evaluation *e, size_t i, unsigned bank, const char *split,
-                          bool first, struct sewa_error *err)
+                          bool first, enum buffers buffers, struct sewa_error *err)
 {
     struct point *p = &e->points[i];
     struct workshop *w = e->w;
@@ -185,35 +218,59 @@ static int evaluate_split(struct evaluation *e, size_t i, unsigned bank, const c
     failpoint("worker_evaluate");
     int rc = evaluator_evaluate(w->evaluator, &request, &result, err);
     if (rc == 0 && e->paired && i == 0)
-        rc = keep_reference(e, split, &result, err);
+        rc = keep_reference(e, split, buffers, &result, err);
     if (rc < 0)
         return rc;
-    if (first)
+    if (first && buffers == BUFFERS_AVERAGED)
         p->loss = result.loss;
-    json_t *numbers = json_pack("{s:o, s:o, s:I, s:f}", "loss", json_number_or_null(result.loss),
-                                "metrics", metrics_json(evaluator_traits(w->evaluator), &result),
-                                "examples", (json_int_t)result.examples, "seconds", result.seconds);
-    if (numbers && e->paired && json_put(numbers, "paired", paired_json(e, split, &result)) < 0) {
-        json_decref(numbers);
-        numbers = NULL;
-    }
-    if (json_put(p->results, split, numbers) < 0)
+    json_t *into = buffers == BUFFERS_AVERAGED ? p->results
+                                               : json_object_get(p->recalibrated, "splits");
+    if (json_put(into, split, numbers_json(e, split, &result)) < 0)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a result");
     return 0;
 }
 
+static int evaluate_point(struct evaluation *e, size_t i, unsigned bank, enum buffers buffers,
+                          struct sewa_error *err)
+{
+    const json_t *splits = e->points[i].splits;
+    int rc = 0;
+
+    for (size_t s = 0; rc == 0 && s < json_array_size(splits); s++)
+        rc = evaluate_split(e, i, bank, json_string_value(json_array_get(splits, s)), s == 0,
+                            buffers, err);
+    return rc;
+}
+
+/* The evaluator sees its own new values as the file would hold them: rounded to its type. */
+static int recalibrate_point(struct evaluation *e, size_t i, unsigned bank, struct sewa_error *err)
+{
+    struct point *p = &e->points[i];
+    AUTO(recalibrated_clear) struct recalibrated fresh = { 0 };
+
+    int rc = workshop_recalibrate(e->w, bank, &fresh, err);
+    if (rc == 0)
+        rc = workshop_mix_published(e->w, e->alpha + i * e->k, bank, fresh.values, err);
+    if (rc < 0)
+        return rc;
+    p->recalibrated = json_pack("{s:I, s:f, s:{}}", "tensors", (json_int_t)fresh.count, "seconds",
+                                fresh.seconds, "splits");
+    if (!p->recalibrated)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a result");
+    return evaluate_point(e, i, bank, BUFFERS_RECALIBRATED, err);
+}
+
 static int evaluate_group(struct evaluation *e, size_t first, size_t n, struct sewa_error *err)
 {
-    for (size_t i = first; i < first + n; i++) {
-        const json_t *splits = e->points[i].splits;
-        for (size_t s = 0; s < json_array_size(splits); s++) {
-            const char *name = json_string_value(json_array_get(splits, s));
-            int rc = evaluate_split(e, i, (unsigned)(i - first), name, s == 0, err);
-            if (rc < 0)
-                return rc;
-        }
+    int rc = 0;
+
+    for (size_t i = first; rc == 0 && i < first + n; i++) {
+        unsigned bank = (unsigned)(i - first);
+        rc = evaluate_point(e, i, bank, BUFFERS_AVERAGED, err);
+        if (rc == 0 && e->points[i].recalibrate)
+            rc = recalibrate_point(e, i, bank, err);
     }
-    return 0;
+    return rc;
 }
 
 /* ---- products ---- */
@@ -281,9 +338,12 @@ static json_t *answer(const struct evaluation *e)
 
     for (size_t i = 0; points && i < e->count; i++) {
         const struct point *p = &e->points[i];
-        json_t *one = json_pack("{s:O, s:o}", "splits", p->results, "c",
-                                p->c ? products_json(e, p) : json_null());
-        if (!one || json_array_append_new(points, one) < 0)
+        AUTOJSON json_t *one = json_pack("{s:O, s:o}", "splits", p->results, "c",
+                                         p->c ? products_json(e, p) : json_null());
+        if (one && p->recalibrated &&
+            json_put(one, "recalibrated", json_incref(p->recalibrated)) < 0)
+            return NULL;
+        if (!one || json_array_append(points, one) < 0)
             return NULL;
     }
     return json_pack("{s:O?}", "points", points);

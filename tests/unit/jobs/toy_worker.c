@@ -94,21 +94,31 @@ json_t *toy_traits(const struct toy *t)
     if (t->has_report)
         json_array_append_new(splits, json_pack("{s:s, s:i}", "name", "report", "examples", 997));
     return json_pack("{s:b, s:b, s:o, s:[{s:s, s:s}, {s:s, s:s}], s:i}", "gradient", t->gradient,
-                     "recalibrates", 0, "splits", splits, "metrics", "name", "accuracy",
-                     "direction", "max", "name", "error", "direction", "min", "banks", 2);
+                     "recalibrates", t->recalibrates, "splits", splits, "metrics", "name",
+                     "accuracy", "direction", "max", "name", "error", "direction", "min", "banks",
+                     2);
 }
 
-static json_t *split_result(const struct toy *t, double loss, const double *first_loss)
+static json_t *paired_result(double loss, double first_loss, double standard_error)
 {
+    return json_pack("{s:o, s:f, s:i}", "difference", json_number_or_null(loss - first_loss),
+                     "standard_error", standard_error, "examples", 997);
+}
+
+/* added: what recalibration adds to the loss of the first point. */
+static json_t *split_result(const struct toy *t, double loss, const double *first_loss,
+                            double added)
+{
+    double error = isfinite(loss) ? loss / (1 + loss) : 1;
     json_t *o = json_pack("{s:o, s:{s:f, s:f}, s:i, s:f}", "loss", json_number_or_null(loss),
-                          "metrics", "accuracy", 1 / (1 + loss), "error", loss / (1 + loss),
-                          "examples", 997, "seconds", 0.25);
+                          "metrics", "accuracy", isfinite(loss) ? 1 / (1 + loss) : 0.0, "error",
+                          error, "examples", 997, "seconds", 0.25);
 
     if (first_loss && t->paired)
-        json_object_set_new(o, "paired",
-                            json_pack("{s:o, s:f, s:i}", "difference",
-                                      json_number_or_null(loss - *first_loss), "standard_error",
-                                      0.001, "examples", 997));
+        json_object_set_new(o, "paired", paired_result(loss, *first_loss, 0.001));
+    if (first_loss && t->paired && t->recalibrates)
+        json_object_set_new(o, "paired_recalibrated",
+                            paired_result(loss, *first_loss + added, TOY_FRESH_ERROR));
     return o;
 }
 
@@ -121,12 +131,23 @@ static json_t *products(const double *c, size_t k)
     return list;
 }
 
+static json_t *recalibrated(const struct toy *t, double loss, double report, const double *first)
+{
+    json_t *splits = json_pack("{s:o}", "selection", split_result(t, loss, &first[0], 0));
+
+    assert_true(t->recalibrates);
+    if (t->has_report)
+        json_object_set_new(splits, "report", split_result(t, report, &first[1], 0));
+    return json_pack("{s:i, s:f, s:o}", "tensors", (int)t->recalibrated_tensors, "seconds", 4.0,
+                     "splits", splits);
+}
+
 static json_t *evaluate(const struct toy *t, const json_t *task)
 {
     const json_t *points = json_object_get(task, "points");
     bool paired = json_is_true(json_object_get(task, "paired"));
     json_t *list = json_array();
-    double first[2] = { 0, 0 };
+    double first[2] = { 0, 0 }, adds = t->recalibrated_adds, adds_r = t->recalibrated_adds_report;
 
     for (size_t i = 0; i < json_array_size(points); i++) {
         const json_t *point = json_array_get(points, i), *numbers = json_object_get(point, "alpha");
@@ -139,15 +160,31 @@ static json_t *evaluate(const struct toy *t, const json_t *task)
         first[0] = i == 0 ? loss : first[0];
         first[1] = i == 0 ? report : first[1];
         json_t *splits =
-            json_pack("{s:o}", "selection", split_result(t, loss, paired ? &first[0] : NULL));
+            json_pack("{s:o}", "selection", split_result(t, loss, paired ? &first[0] : NULL, adds));
         if (json_array_size(json_object_get(point, "splits")) == 2)
             json_object_set_new(splits, "report",
-                                split_result(t, report, paired ? &first[1] : NULL));
+                                split_result(t, report, paired ? &first[1] : NULL, adds_r));
         bool gradient = json_is_true(json_object_get(point, "gradient"));
-        json_array_append_new(list, json_pack("{s:o, s:o}", "splits", splits, "c",
-                                              gradient ? products(c, t->k) : json_null()));
+        json_t *one = json_pack("{s:o, s:o}", "splits", splits, "c",
+                                gradient ? products(c, t->k) : json_null());
+        if (json_is_true(json_object_get(point, "recalibrate")))
+            json_object_set_new(one, "recalibrated",
+                                recalibrated(t, loss + adds, report + adds_r, first));
+        json_array_append_new(list, one);
     }
     return json_pack("{s:o, s:i}", "points", list, "bytes_read", 10);
+}
+
+static json_t *written_names(const struct toy *t)
+{
+    json_t *names = json_array();
+    char name[32];
+
+    for (size_t i = 0; i < t->written_tensors; i++) {
+        snprintf(name, sizeof name, "bn.%zu", i);
+        json_array_append_new(names, json_string(name));
+    }
+    return names;
 }
 
 json_t *toy_result(const struct toy *t, const json_t *task)
@@ -157,8 +194,11 @@ json_t *toy_result(const struct toy *t, const json_t *task)
     if (strcmp(kind, "evaluate") == 0)
         return evaluate(t, task);
     assert_string_equal(kind, "average");
-    return json_pack("{s:s, s:i, s:s, s:{}, s:i}", "name", WORKER_ARTIFACT, "size", 1234, "sha256",
-                     model_digest, "digests", "bytes_read", 7);
+    json_t *result = json_pack("{s:s, s:i, s:s, s:{}, s:i}", "name", WORKER_ARTIFACT, "size", 1234,
+                               "sha256", model_digest, "digests", "bytes_read", 7);
+    if (json_is_true(json_object_get(task, "recalibrate")))
+        json_object_set_new(result, "recalibrated_tensors", written_names(t));
+    return result;
 }
 
 /* ---- a whole job ---- */

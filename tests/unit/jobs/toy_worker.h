@@ -13,12 +13,20 @@
 
 enum { TOY_K_MAX = 64, TOY_P = 6 };
 
+/* Standard error of differences to the recalibrated average; 0.001 to the other. */
+#define TOY_FRESH_ERROR 0.002
+
 struct toy {
     size_t k;
     double w[TOY_K_MAX][TOY_P];
     double selection[TOY_P], report[TOY_P]; /* where the losses have their valleys */
     bool gradient, has_report, paired;
     int64_t examples; /* of the selection split */
+
+    /* With recalibrated buffers every loss is this much higher; the average has other buffers. */
+    bool recalibrates;
+    double recalibrated_adds, recalibrated_adds_report;
+    size_t recalibrated_tensors, written_tensors;
 };
 
 /* Candidates along a path to a valley. */
