@@ -8,13 +8,15 @@ import math
 import os
 import re
 import shutil
+import subprocess
 import unittest
 
 import reference
 import tensors
 import torch_file
 from outcomes import assert_same, outcome_of
-from sewa import REPOSITORY, SharedServiceTest, needs_failpoints, toy_evaluator, wait_until
+from sewa import (REPOSITORY, Sewad, SharedServiceTest, binary, needs_failpoints, toy_evaluator,
+                  wait_until)
 from tensors import Tensor
 from toys import toy_run, toy_tensors
 from torch_file import Storage, View
@@ -34,6 +36,27 @@ def near_optimum(distance):
 
 def steps_of(job):
     return [s["step"] for s in job["result"]["selected"]]
+
+
+class DeafSewad(Sewad):
+    """A sewad that the kernel gives no notices of files, as on a file system of a network."""
+
+    WITHOUT_INOTIFY = ["unshare", "--user", "--map-root-user", "sh", "-c",
+                       "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$@\"", "sh"]
+
+    def can_be_deaf(self):
+        try:
+            return subprocess.run(self.WITHOUT_INOTIFY + ["true"], check=False,
+                                  stderr=subprocess.DEVNULL).returncode == 0
+        except OSError:
+            return False
+
+    def spawn(self, *arguments, **environment):
+        with open(self.log, "ab") as log:
+            return subprocess.Popen(
+                [*self.WITHOUT_INOTIFY, binary("sewad"), "--config", self.config, *arguments],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=self.scratch.environment(**dict(self.environment, **environment)))
 
 
 class Correctness(SharedServiceTest):
@@ -313,12 +336,26 @@ class Correctness(SharedServiceTest):
         service = self.start_frail()
         service.run_job(run="toys", method="uniform")
 
-    def test_row_16_a_burst_of_files_is_found_within_a_scan(self):
-        path = self.watch("burst")
+    def test_row_16_without_notices_files_are_found_within_a_scan(self):
+        path = self.scratch.directory("burst")
+        deaf = DeafSewad(self.scratch, {"run": {"burst": {"path": path}}}, "deaf")
+        if not deaf.can_be_deaf():
+            self.skipTest("nobody here may make a name space of users")
+        self.services.append(deaf)
+        deaf.start()
+        self.assertIn("no hints from the file system", deaf.log_text())
+        content = tensors.file_bytes(one(1))
+        for step in range(100):
+            tensors.place(os.path.join(path, "step-%d.safetensors" % step), content)
+        rows = deaf.wait_complete("burst", 100)
+        self.assertEqual(sorted(c["step"] for c in rows), list(range(100)))
+
+    def test_row_16_too_many_notices_lose_no_file(self):
+        path = self.watch("flood")
         content = tensors.file_bytes(one(1))
         for step in range(300):
             tensors.place(os.path.join(path, "step-%d.safetensors" % step), content)
-        rows = self.sewad.wait_complete("burst", 300)
+        rows = self.sewad.wait_complete("flood", 300)
         self.assertEqual(sorted(c["step"] for c in rows), list(range(300)))
 
     @needs_failpoints
