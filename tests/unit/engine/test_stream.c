@@ -200,7 +200,7 @@ static void results_of(const struct engine *e, struct source *s, const char *dir
     assert_ok(mix_exact(e, s, &mixing, &exact, &err), err);
     assert_ok(dots(e, s, &products, ret->products, &err), err);
     assert_ok(materialize(e, s, &out, &file, &err), err);
-    memcpy(ret->sha256, file.sha256, sizeof ret->sha256);
+    memcpy(ret->sha256, file.files[0].sha256, sizeof ret->sha256);
     materialized_clear(&file);
 }
 
