@@ -16,6 +16,11 @@ model and fits every checkpoint. Options (all may be left out):
     say         lines that are printed at the start, half of them to stderr
     tensors     names that it insists on, else it reports a mismatch
     memory      bytes of memory to use up at the start
+    recalibrate names of tensors that it recalibrates: to their targets, moved by ten times shift
+                and a little by the first value of the weights
+    shift       see above; 0 makes them good, 1 bad                     0
+    recalibrations  path: a line with the pid for each recalibration that begins
+    recalibrate_fault  what goes wrong there: a word of RECALIBRATE_FAULTS; `once` applies
     fault       what goes wrong: a word of FAULTS
     at          from which evaluation of this process on (1: the first)
     once        path: the fault happens only while this file does not exist, and makes it
@@ -76,6 +81,17 @@ class Model:
     def target(self, place, split):
         shift = self.spread if split == "report" else 0.0
         return math.sin(0.7 * place) + shift * math.cos(1.3 * place)
+
+    def recalibrate(self, bank, names, shift):
+        values = list(self.values(bank))
+        place, nudge = 0, 0.001 * values[0][1][0]
+        for t, numbers in values:
+            if t["name"] in names:
+                fresh = [self.target(place + i, "selection") + 10.0 * shift + nudge
+                         for i in range(len(numbers))]
+                at = bank * self.init["gradient_bank_bytes"] + t["gradient_offset"]
+                os.pwrite(self.gradient, struct.pack("<%df" % len(fresh), *fresh), at)
+            place += len(numbers)
 
     def evaluate(self, bank, split, gradient):
         """The loss, and the losses of the single values as if these were examples."""
@@ -187,6 +203,34 @@ FAULTS = {
 }
 
 
+def recalibrated(*names):
+    """Names tensors, and writes nothing."""
+    return lambda host, request: host.say(
+        {"type": "recalibrated", "id": request["id"], "tensors": list(names)})
+
+
+RECALIBRATE_FAULTS = {
+    "exit": exit_now, "hang": hang, "die": die, "rubbish": rubbish, "error": complain,
+    "unknown": recalibrated("no.such.tensor"), "integers": recalibrated("steps"),
+    "no_values": recalibrated("b"), "result": answer(loss=1.0),
+    "no_names": lambda host, request: host.say({"type": "recalibrated", "id": request["id"]}),
+}
+
+
+def recalibrate(host, options, model, request):
+    fault, once = RECALIBRATE_FAULTS.get(options.get("recalibrate_fault")), options.get("once")
+    if options.get("recalibrations"):
+        append(options["recalibrations"], "%d\n" % os.getpid())
+    if fault and not (once and os.path.exists(once)):
+        if once:
+            append(once, "x")
+        fault(host, request)
+        return
+    names = options["recalibrate"]
+    model.recalibrate(request["bank"], names, options.get("shift", 0))
+    host.say({"type": "recalibrated", "id": request["id"], "tensors": names})
+
+
 def fault_for(options, number):
     """The fault that is due at evaluation @number (0: the start), or None."""
     fault = FAULTS.get(options.get("fault"))
@@ -236,7 +280,7 @@ def begin(host, options, init):
     total = sum(math.prod(t["shape"]) for t in model.floats)
     message = {"type": "ready", "protocol": 1, "gradient": options.get("gradient", True),
                "splits": splits, "metrics": [{"name": "closeness", "direction": "max"}],
-               "recalibrates": False}
+               "recalibrates": "recalibrate" in options}
     if options.get("paired"):
         message["examples"] = {s: total for s in splits}
     host.say(message)
@@ -251,6 +295,9 @@ def serve(host, options, model):
             return
         if request["type"] == "examples":
             model.examples = host.descriptors[3]
+            continue
+        if request["type"] == "recalibrate":
+            recalibrate(host, options, model, request)
             continue
         number += 1
         if options.get("count"):
