@@ -71,7 +71,9 @@ class Correctness(SharedServiceTest):
                 "toy": toy_evaluator(), "gated": toy_evaluator({"gate": cls.gate}),
                 "first_is_nan": toy_evaluator({"fault": "nan", "once": cls.nan}),
                 "one_split": toy_evaluator({"splits": ["selection"]}),
-                "same_data": toy_evaluator({"spread": 0})}})
+                "same_data": toy_evaluator({"spread": 0}),
+                "recalibrates": toy_evaluator({"recalibrate": ["b"]}),
+                "recalibrates_badly": toy_evaluator({"recalibrate": ["b"], "shift": 1})}})
         cls.addClassCleanup(cls.scratch.write, "gate", "")
         cls.sewad.wait_complete("toys", len(cls.toys))
         cls.frail = None
@@ -505,6 +507,16 @@ class Correctness(SharedServiceTest):
                              ("sewa", {"window": 1, "evaluator": "toy"})):
             with self.subTest(method=method, more=more):
                 self.assertEqual(self.average("toys", method=method, **more), newest)
+
+    def test_row_30_averaged_and_recalibrated_buffers_are_both_measured(self):
+        for evaluator, buffers in (("recalibrates", "recalibrated"),
+                                   ("recalibrates_badly", "averaged")):
+            result = self.sewad.run_job(run="toys", method="uniform", evaluator=evaluator,
+                                        baselines=[])["result"]
+            losses = {name: result[name]["loss"] for name in ("averaged", "recalibrated")}
+            self.assertEqual(result["buffers"], buffers)
+            self.assertEqual(result["loss"], losses[buffers])
+            self.assertEqual(min(losses, key=lambda name: losses[name]["selection"]), buffers)
 
     def test_row_31_ingredients_of_another_run_are_refused_unless_forced(self):
         self.run_with("stranger", {1: toy_tensors(1)})
