@@ -124,8 +124,8 @@ static const struct option evaluator_check_options[] = {
     FLAG_FIELD("digests", "/digests", "SHA-256 of every ingredient in the manifest"),             \
     WORD_FIELD("output-dtype", "TYPE", "/output/dtype",                                           \
                "input, F32, BF16 or F16; default input", dtypes),                                 \
-    NUMBER_FIELD("max-shard-bytes", "N", "/output/max_shard_bytes", "of one file of the average", \
-                 0, INT64_MAX),                                                                   \
+    NUMBER_FIELD("max-shard-bytes", "N", "/output/max_shard_bytes",                               \
+                 "of one file of the average; 0: one file; default: as the input", 0, INT64_MAX), \
     NUMBER_FIELD("workers", "N", "/workers", "how many work at it; default 1", 1, INT64_MAX),     \
     LABEL_FIELD,                                                                                  \
     { 0, "request", "FILE", "begin with the JSON object in this file; - is standard input",       \

@@ -190,8 +190,8 @@ struct job_write {
     struct worker_row worker;
     char worker_gone[ID_TEXT_SIZE];
     char *result;
-    struct artifact_row artifacts[2];
-    int artifact_count;
+    struct artifact_row *artifacts;
+    size_t artifact_count;
     int64_t *digest_ids; /* rows of checkpoints whose sha256 is known now */
     uint8_t (*digests)[32];
     size_t digest_count;

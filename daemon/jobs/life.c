@@ -266,33 +266,43 @@ void job_begin(struct job *job)
 
 /* ---- success ---- */
 
-static int put_artifact(struct job_write *w, const char *name, int64_t size, const char *sha256,
-                        const char *media_type)
+/* Manifest and index. */
+static bool is_json(const char *name)
+{
+    const char *ending = strrchr(name, '.');
+
+    return ending && strcmp(ending, ".json") == 0;
+}
+
+/* What the worker or publish.c said of a file. */
+static int put_artifact(struct job_write *w, const char *name, const json_t *file)
 {
     struct artifact_row *a = &w->artifacts[w->artifact_count++];
 
     snprintf(a->name, sizeof a->name, "%s", name);
-    snprintf(a->media_type, sizeof a->media_type, "%s", media_type);
-    a->size = size;
+    snprintf(a->media_type, sizeof a->media_type, "%s",
+             is_json(name) ? "application/json" : "application/vnd.safetensors");
+    a->size = json_integer_value(json_object_get(file, "size"));
     a->created_ms = w->now_ms;
-    return hex_decode(sha256, a->sha256, 32);
+    return hex_decode(json_string_value(json_object_get(file, "sha256")), a->sha256, 32);
 }
 
 static int put_artifacts(struct job_write *w, const struct job *job)
 {
-    const json_t *o = runner_written(job->runner);
-    const json_t *manifest = json_object_get(o, "manifest");
+    const json_t *o = runner_written(job->runner), *files = json_object_get(o, "files");
+    size_t n = json_array_size(files);
 
     if (!o)
         return 0;
-    int rc = put_artifact(w, json_string_value(json_object_get(o, "name")),
-                          json_integer_value(json_object_get(o, "size")),
-                          json_string_value(json_object_get(o, "sha256")),
-                          "application/vnd.safetensors");
-    return rc < 0 ? rc
-                  : put_artifact(
-                        w, "manifest.json", json_integer_value(json_object_get(manifest, "size")),
-                        json_string_value(json_object_get(manifest, "sha256")), "application/json");
+    w->artifacts = calloc(n + 1, sizeof *w->artifacts);
+    if (!w->artifacts)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *file = json_array_get(files, i);
+        if (put_artifact(w, json_string_value(json_object_get(file, "name")), file) < 0)
+            return -1;
+    }
+    return put_artifact(w, "manifest.json", json_object_get(o, "manifest"));
 }
 
 /* Digests of ingredients that a worker has made on the way are worth keeping. */

@@ -17,15 +17,20 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/path.h"
-#include "sewa/protocol.h"
 #include "store/jobs.h"
+
+/* One file of the average. */
+struct published {
+    char *path;   /* in staging */
+    int64_t size; /* that it has, as the worker says */
+};
 
 struct publish {
     struct work base;
     struct job *job;
     char *staging, *final, *parent;
-    char *file;     /* of the average, in staging */
-    int64_t size;   /* that it has, as the worker says */
+    struct published *files;
+    size_t file_count;
     char *manifest; /* text */
     uint8_t digest[32];
 };
@@ -49,31 +54,35 @@ static void publish_free(struct publish *p)
     free(p->staging);
     free(p->final);
     free(p->parent);
-    free(p->file);
+    for (size_t i = 0; i < p->file_count; i++)
+        free(p->files[i].path);
+    free(p->files);
     free(p->manifest);
     free(p);
 }
 
 /* The worker runs next to user code: what it says is there is looked at. */
-static int check_file(const struct publish *p, struct sewa_error *err)
+static int check_file(const struct published *f, struct sewa_error *err)
 {
     struct stat st;
 
-    if (lstat(p->file, &st) < 0)
-        return sewa_fail_errno(err, SEWA_E_IO, "cannot look at the average '%s'", p->file);
+    if (lstat(f->path, &st) < 0)
+        return sewa_fail_errno(err, SEWA_E_IO, "cannot look at the average '%s'", f->path);
     if (!S_ISREG(st.st_mode))
-        return sewa_fail(err, SEWA_E_CHANGED, "the average '%s' is not a file", p->file);
-    if (st.st_size != p->size)
+        return sewa_fail(err, SEWA_E_CHANGED, "the average '%s' is not a file", f->path);
+    if (st.st_size != f->size)
         return sewa_fail(err, SEWA_E_CHANGED,
-                         "the average '%s' has %lld bytes, the worker wrote %lld", p->file,
-                         (long long)st.st_size, (long long)p->size);
+                         "the average '%s' has %lld bytes, the worker wrote %lld", f->path,
+                         (long long)st.st_size, (long long)f->size);
     return 0;
 }
 
 static int put_in_place(struct publish *p, struct sewa_error *err)
 {
-    int rc = check_file(p, err);
+    int rc = 0;
 
+    for (size_t i = 0; rc == 0 && i < p->file_count; i++)
+        rc = check_file(&p->files[i], err);
     if (rc == 0)
         rc = file_publish(p->staging, "manifest.json", 0640, p->manifest, strlen(p->manifest), err);
 
@@ -155,11 +164,30 @@ static char *manifest_text(struct job *job)
     return m ? indented(m) : NULL;
 }
 
+static int list_files(struct publish *p, const json_t *files)
+{
+    size_t n = json_array_size(files);
+
+    p->files = calloc(n ? n : 1, sizeof *p->files);
+    if (!p->files || !p->staging)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *file = json_array_get(files, i);
+        struct published *f = &p->files[p->file_count++];
+        f->path = path_join(p->staging, json_string_value(json_object_get(file, "name")));
+        f->size = json_integer_value(json_object_get(file, "size"));
+        if (!f->path)
+            return -1;
+    }
+    return 0;
+}
+
 void publish_start(struct job *job)
 {
     struct jobs *j = job->jobs;
     struct publish *p = calloc(1, sizeof *p);
-    const json_t *written = runner_written(job->runner);
+    const json_t *files = json_object_get(runner_written(job->runner), "files");
+    bool has_files = false;
     struct sewa_error err;
 
     if (p) {
@@ -169,11 +197,10 @@ void publish_start(struct job *job)
         p->staging = publish_staging(j, job->uid, job->average_attempt);
         p->final = jobs_artifact_path(j, job->uid);
         p->parent = strdup(j->artifact_directory);
-        p->file = p->staging ? path_join(p->staging, WORKER_ARTIFACT) : NULL;
-        p->size = json_integer_value(json_object_get(written, "size"));
+        has_files = list_files(p, files) == 0;
         p->manifest = manifest_text(job);
     }
-    if (!p || !p->staging || !p->final || !p->parent || !p->file || !p->manifest ||
+    if (!p || !p->staging || !p->final || !p->parent || !has_files || !p->manifest ||
         work_submit(j->o.loop, &p->base, &err) < 0) {
         if (p)
             publish_free(p);

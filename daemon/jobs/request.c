@@ -117,14 +117,12 @@ static void parse_output(struct json_reader *r, struct job_request *q)
     struct json_reader o;
 
     q->output_dtype = -1;
+    q->max_shard_bytes = -1;
     if (!output || r->rc < 0)
         return;
     json_reader_init(&o, output, "/output", r->err);
     q->output_dtype = dtype_values[json_get_word(&o, "dtype", dtype_words, 0)];
-    q->max_shard_bytes = json_get_int(&o, "max_shard_bytes", 0, INT64_MAX, 0);
-    if (q->max_shard_bytes != 0)
-        json_reader_fail(&o, SEWA_E_UNSUPPORTED, "max_shard_bytes",
-                         "sharded output is not supported by this version; leave it out or say 0");
+    q->max_shard_bytes = json_get_int(&o, "max_shard_bytes", 0, INT64_MAX, -1);
     r->rc = json_reader_end(&o);
 }
 
@@ -260,7 +258,7 @@ int job_request_parse_check(const char *evaluator, const json_t *body, struct jo
     q->params = json_object();
     q->max_step = INT64_MAX;
     q->window = q->checkpoints ? 0 : 2;
-    q->output_dtype = -1;
+    q->output_dtype = q->max_shard_bytes = -1;
     q->workers = 1;
     return finish(&r, &q, ret, err);
 }
@@ -287,6 +285,13 @@ static const char *dtype_word(int dtype)
     return dtype < 0 ? "input" : dtype_name((enum dtype)dtype);
 }
 
+static json_t *output_json(const struct job_request *q)
+{
+    json_t *bytes = q->max_shard_bytes < 0 ? json_null() : json_integer(q->max_shard_bytes);
+
+    return json_pack("{s:s, s:o}", "dtype", dtype_word(q->output_dtype), "max_shard_bytes", bytes);
+}
+
 json_t *job_request_json(const struct job_request *q)
 {
     AUTOJSON json_t *o = json_object();
@@ -309,9 +314,7 @@ json_t *job_request_json(const struct job_request *q)
     rc |= json_put(o, "force", json_boolean(q->force));
     rc |= json_put(o, "digests", json_boolean(q->digests));
     rc |= json_put(o, "if_new_checkpoints", json_integer(q->if_new_checkpoints));
-    rc |= json_put(o, "output",
-                   json_pack("{s:s, s:I}", "dtype", dtype_word(q->output_dtype), "max_shard_bytes",
-                             (json_int_t)q->max_shard_bytes));
+    rc |= json_put(o, "output", output_json(q));
     rc |= json_put(o, "workers", json_integer(q->workers));
     rc |= json_put(o, "labels", json_deep_copy(q->labels));
     return rc < 0 ? NULL : TAKE(o);

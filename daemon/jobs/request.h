@@ -37,7 +37,7 @@ struct job_request {
     bool allow_nonfinite, force, digests;
     int64_t if_new_checkpoints;
     int output_dtype;        /* a dtype, or -1: that of the input */
-    int64_t max_shard_bytes; /* 0: one file */
+    int64_t max_shard_bytes; /* of one file of the average; 0: there is one; -1: as the input */
     int64_t workers;
     json_t *labels; /* object of strings */
 };

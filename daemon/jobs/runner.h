@@ -95,8 +95,10 @@ json_t *runner_result(const struct runner *r, double seconds);
 json_t *runner_manifest(const struct runner *r, const char *job_uid, const char *evaluator_digest,
                         const char *created_at);
 
-/* What the worker reported of the average it wrote ("name", "size", "sha256"), after
- * RUNNER_AVERAGE. */
+/*
+ * What the worker reported of the average it wrote: "files" (each "name", "size", "sha256"; of
+ * several, the index is the last). After RUNNER_AVERAGE.
+ */
 const json_t *runner_written(const struct runner *r);
 
 #endif

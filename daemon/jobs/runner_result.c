@@ -307,10 +307,7 @@ json_t *runner_manifest(const struct runner *r, const char *job_uid, const char 
     rc |= json_put(m, "verdict", json_string(verdict_name(v)));
     rc |= json_put(m, "verdict_detail", json_string(detail));
     rc |= json_put(m, "evaluator", evaluator_json(r, evaluator_digest));
-    rc |= json_put(m, "artifact",
-                   json_pack("{s:O, s:O, s:O}", "name", json_object_get(r->written, "name"), "size",
-                             json_object_get(r->written, "size"), "sha256",
-                             json_object_get(r->written, "sha256")));
+    rc |= json_put(m, "artifacts", json_deep_copy(json_object_get(r->written, "files")));
     return rc < 0 ? NULL : TAKE(m);
 }
 

@@ -7,6 +7,7 @@
 #include "jobs/runner_body.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/digest.h"
@@ -66,6 +67,14 @@ static json_t *verdict_json(const struct runner *r)
                      points);
 }
 
+/* null: as the newest ingredient. */
+static json_t *shard_bytes_json(const struct runner *r)
+{
+    int64_t bytes = r->request->max_shard_bytes;
+
+    return bytes < 0 ? json_null() : json_integer(bytes);
+}
+
 json_t *runner_task(const struct runner *r, size_t i)
 {
     switch (r->stage) {
@@ -74,10 +83,10 @@ json_t *runner_task(const struct runner *r, size_t i)
     case RUNNER_CHECK: return evaluate_json(r, i);
     case RUNNER_VERDICT: return verdict_json(r);
     case RUNNER_AVERAGE:
-        return json_pack("{s:s, s:o, s:b, s:o, s:b}", "kind", "average", "alpha",
+        return json_pack("{s:s, s:o, s:b, s:o, s:b, s:o}", "kind", "average", "alpha",
                          numbers(r->verdict[0].alpha, r->plan->k), "recalibrate",
                          runner_publishes_recalibrated(r), "metadata", runner_metadata(r),
-                         "digests", r->request->digests);
+                         "digests", r->request->digests, "max_shard_bytes", shard_bytes_json(r));
     default: return NULL;
     }
 }
@@ -269,20 +278,49 @@ static int check_recalibrated(const struct runner *r, const json_t *names, struc
                      n, (long long)r->recalibrated_tensors);
 }
 
+/* The worker does not choose what its files are called: file i of n has one name. */
+static void name_of_file(size_t i, size_t n, char *ret, size_t size)
+{
+    if (n == 1)
+        snprintf(ret, size, "%s", WORKER_ARTIFACT);
+    else if (i == n - 1)
+        snprintf(ret, size, "%s", WORKER_INDEX);
+    else
+        snprintf(ret, size, WORKER_SHARD, i + 1, n - 1);
+}
+
+static int check_files(const json_t *files, struct sewa_error *err)
+{
+    size_t n = json_array_size(files);
+    uint8_t digest[32];
+    char wanted[64];
+
+    if (n == 0)
+        return protocol(err, "the average has no files");
+    for (size_t i = 0; i < n; i++) {
+        const json_t *file = json_array_get(files, i), *size = json_object_get(file, "size");
+        const char *name = json_string_value(json_object_get(file, "name"));
+        const char *sha256 = json_string_value(json_object_get(file, "sha256"));
+        name_of_file(i, n, wanted, sizeof wanted);
+        if (!name || strcmp(name, wanted) != 0)
+            return sewa_fail(err, SEWA_E_PROTOCOL,
+                             "the worker's result: file %zu of %zu of the average is not '%s'",
+                             i + 1, n, wanted);
+        if (!json_is_integer(size) || json_integer_value(size) < 0 || !sha256 ||
+            hex_decode(sha256, digest, 32) < 0)
+            return protocol(err, "size or sha256 of a file of the average is missing");
+    }
+    return 0;
+}
+
 static int accept_average(struct runner *r, const json_t *result, struct sewa_error *err)
 {
-    const char *name = json_string_value(json_object_get(result, "name"));
-    const char *sha256 = json_string_value(json_object_get(result, "sha256"));
-    const json_t *size = json_object_get(result, "size");
-    uint8_t digest[32];
+    int rc = check_files(json_object_get(result, "files"), err);
 
-    if (!name || strcmp(name, WORKER_ARTIFACT) != 0)
-        return protocol(err, "the average is not '" WORKER_ARTIFACT "'");
-    if (!json_is_integer(size) || json_integer_value(size) < 0 || !sha256 ||
-        hex_decode(sha256, digest, 32) < 0)
-        return protocol(err, "size or sha256 of the average is missing");
+    if (rc < 0)
+        return rc;
     if (runner_publishes_recalibrated(r)) {
-        int rc = check_recalibrated(r, json_object_get(result, "recalibrated_tensors"), err);
+        rc = check_recalibrated(r, json_object_get(result, "recalibrated_tensors"), err);
         if (rc < 0)
             return rc;
     }

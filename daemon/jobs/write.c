@@ -35,7 +35,7 @@ static int apply_outcome(struct job_write *w, struct db *db, struct sewa_error *
 {
     int rc = 0;
 
-    for (int i = 0; rc == 0 && i < w->artifact_count; i++)
+    for (size_t i = 0; rc == 0 && i < w->artifact_count; i++)
         rc = artifact_put(db, w->job_id, &w->artifacts[i], err);
     for (size_t i = 0; rc == 0 && i < w->digest_count; i++)
         rc = checkpoint_set_sha256(db, w->digest_ids[i], w->digests[i], err);
@@ -71,6 +71,7 @@ void write_drop(struct job_write *w)
     free(w->runner);
     free(w->probabilities);
     free(w->result);
+    free(w->artifacts);
     free(w->digest_ids);
     free(w->digests);
     free(w);

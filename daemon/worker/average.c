@@ -11,7 +11,6 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "engine/materialize.h"
-#include "sewa/protocol.h"
 #include "worker/recalibrate.h"
 
 /* What is averaged: all candidates, or the ingredients alone, opened for this. */
@@ -88,6 +87,14 @@ static struct layout_metadata *read_metadata(const json_t *o, size_t *ret_count)
     return list;
 }
 
+/* null: as the newest ingredient. */
+static int64_t read_shard_bytes(const json_t *task)
+{
+    const json_t *bytes = json_object_get(task, "max_shard_bytes");
+
+    return json_is_integer(bytes) ? json_integer_value(bytes) : MATERIALIZE_AS_INPUT;
+}
+
 static json_t *digests_json(const struct workshop *w, const struct ingredients *in,
                             const struct materialized *m)
 {
@@ -119,15 +126,27 @@ static int recalibrate(struct workshop *w, const json_t *task, const double *alp
     return rc < 0 ? rc : workshop_recalibrate(w, 0, ret, err);
 }
 
+/* With the index, where there is one, last. */
+static json_t *files_json(const struct materialized *m)
+{
+    AUTOJSON json_t *list = json_array();
+    char hex[SHA256_HEX_SIZE];
+
+    for (size_t i = 0; list && i < m->file_count; i++) {
+        const struct materialized_file *f = &m->files[i];
+        json_t *one = json_pack("{s:s, s:I, s:s}", "name", f->name, "size", (json_int_t)f->bytes,
+                                "sha256", hex_encode(f->sha256, 32, hex));
+        if (!one || json_array_append_new(list, one) < 0)
+            return NULL;
+    }
+    return TAKE(list);
+}
+
 static int answer(const struct workshop *w, const struct ingredients *in,
                   const struct materialized *m, const struct recalibrated *fresh, json_t **ret,
                   struct sewa_error *err)
 {
-    char hex[SHA256_HEX_SIZE];
-
-    *ret = json_pack("{s:s, s:I, s:s, s:o}", "name", WORKER_ARTIFACT, "size",
-                     (json_int_t)m->files[0].bytes, "sha256",
-                     hex_encode(m->files[0].sha256, 32, hex), "digests", digests_json(w, in, m));
+    *ret = json_pack("{s:o, s:o}", "files", files_json(m), "digests", digests_json(w, in, m));
     if (*ret && fresh->values &&
         json_put(*ret, "recalibrated_tensors", recalibrated_names(w, fresh)) < 0) {
         json_decref(*ret);
@@ -157,6 +176,7 @@ static int write_average(struct workshop *w, const json_t *task, const char *dir
         .integers = w->spec->integers,
         .exact = { .output = w->spec->output, .replaced = fresh.values },
         .directory = directory,
+        .max_file_bytes = read_shard_bytes(task),
         .metadata = metadata,
         .metadata_count = metadata_count,
         .allow_nonfinite = w->spec->allow_nonfinite,

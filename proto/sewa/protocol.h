@@ -8,7 +8,11 @@
 #define WORKER_PROTOCOL 1 /* raised when an old worker would misunderstand a new sewad */
 
 #define WORKER_API_PREFIX "/api/v1/worker"
-#define WORKER_ARTIFACT   "model.safetensors" /* what a worker writes into the folder of a task */
+
+/* What a worker writes into the folder of a task: one file, or numbered shards and their index. */
+#define WORKER_ARTIFACT "model.safetensors"
+#define WORKER_SHARD    "model-%05zu-of-%05zu.safetensors"
+#define WORKER_INDEX    "model.safetensors.index.json"
 
 #define EVALUATOR_PROTOCOL  1 /* raised when an old side would misunderstand a new one */
 #define EVALUATOR_LINE_MAX  (1024 * 1024) /* bytes of one message, its line end included */

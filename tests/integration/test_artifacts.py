@@ -157,8 +157,9 @@ class Artifacts(SharedServiceTest):
                 self.assertEqual(manifest[name], expected)
         self.assertEqual(manifest["params"]["iterations"], 12)
         self.assertEqual(manifest["params"]["temperature"], 0.5)
-        self.assertEqual(manifest["artifact"], {"name": "model.safetensors",
-                                                "size": len(self.content), "sha256": self.sha256})
+        self.assertEqual(manifest["artifacts"], [{"name": "model.safetensors",
+                                                  "size": len(self.content),
+                                                  "sha256": self.sha256}])
         self.assertEqual(manifest["evaluator"]["name"], "toy")
         command = json.dumps(toy_evaluator()["command"], separators=(",", ":"))
         self.assertEqual(manifest["evaluator"]["command_sha256"],

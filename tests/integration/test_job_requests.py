@@ -90,7 +90,7 @@ class Candidates(SharedServiceTest):
             ("baselines", ["last", "best", "uniform", "lawa"]), ("seed", 0),
             ("integers", "newest"), ("allow_nonfinite", False), ("force", False),
             ("digests", False), ("if_new_checkpoints", 0),
-            ("output", {"dtype": "input", "max_shard_bytes": 0}), ("workers", 1), ("labels", {}),
+            ("output", {"dtype": "input", "max_shard_bytes": None}), ("workers", 1), ("labels", {}),
             ("retry_of", None), ("result", None), ("artifacts", []), ("finished_at", None),
         ]:
             with self.subTest(field=field):

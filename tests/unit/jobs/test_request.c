@@ -117,8 +117,11 @@ static const struct row {
       "input, F32, BF16, F16" },
     { LAST ",\"output\":{\"dtype\":\"bf16\"}", SEWA_E_INVALID, "/output/dtype", "'bf16'" },
     { LAST ",\"output\":{\"max_shard_bytes\":0}", 0, NULL, NULL },
-    { LAST ",\"output\":{\"max_shard_bytes\":1000}", SEWA_E_UNSUPPORTED, "/output/max_shard_bytes",
-      "not supported by this version" },
+    { LAST ",\"output\":{\"max_shard_bytes\":1}", 0, NULL, NULL },
+    { LAST ",\"output\":{\"max_shard_bytes\":null}", 0, NULL, NULL },
+    { LAST ",\"output\":{\"max_shard_bytes\":9223372036854775807}", 0, NULL, NULL },
+    { LAST ",\"output\":{\"max_shard_bytes\":\"5GB\"}", SEWA_E_INVALID, "/output/max_shard_bytes",
+      "must be a whole number" },
     { LAST ",\"output\":{\"max_shard_bytes\":-1}", SEWA_E_INVALID, "/output/max_shard_bytes",
       "is -1" },
     { LAST ",\"output\":{\"type\":\"F32\"}", SEWA_E_UNKNOWN_FIELD, "/output/type",
@@ -250,7 +253,7 @@ static void test_defaults(void **state)
         "\"checkpoints\":null,\"digests\":false,\"evaluator\":\"e\",\"exclude_steps\":[],"
         "\"force\":false,\"if_new_checkpoints\":0,\"integers\":\"newest\",\"labels\":{},"
         "\"max_step\":null,\"method\":\"sewa\",\"min_step\":null,"
-        "\"output\":{\"dtype\":\"input\",\"max_shard_bytes\":0},\"params\":{},\"run\":\"digits\","
+        "\"output\":{\"dtype\":\"input\",\"max_shard_bytes\":null},\"params\":{},\"run\":\"digits\","
         "\"seed\":0,\"select\":null,\"window\":null,\"workers\":1}");
 }
 

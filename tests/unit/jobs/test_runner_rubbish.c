@@ -41,6 +41,10 @@ static char *result_text(struct toy_job *j)
 
 /* ---- answers of a worker ---- */
 
+#define FILES(members) "{\"files\":[{" members "}]}"
+#define ZEROS_32       "00000000000000000000000000000000"
+#define FACTS(name)    "{\"name\":\"" name "\",\"size\":1,\"sha256\":\"" ZEROS_32 ZEROS_32 "\"}"
+
 static const struct rubbish {
     const char *name;
     enum runner_stage stage;
@@ -71,13 +75,29 @@ static const struct rubbish {
     { "a verdict without points", RUNNER_VERDICT, "{\"points\":[]}", "number of points" },
     { "a verdict without splits", RUNNER_VERDICT, "{\"points\":[{},{},{},{},{}]}",
       "split of the verdict" },
-    { "another file", RUNNER_AVERAGE, "{\"name\":\"../x\",\"size\":1,\"sha256\":\"00\"}",
-      "the average is not" },
-    { "no size", RUNNER_AVERAGE, "{\"name\":\"" WORKER_ARTIFACT "\"}", "size or sha256" },
-    { "a negative size", RUNNER_AVERAGE, "{\"name\":\"" WORKER_ARTIFACT "\",\"size\":-1}",
+    { "no files", RUNNER_AVERAGE, "{}", "has no files" },
+    { "files that are no list", RUNNER_AVERAGE, "{\"files\":{}}", "has no files" },
+    { "an empty list of files", RUNNER_AVERAGE, "{\"files\":[]}", "has no files" },
+    { "a file that is none", RUNNER_AVERAGE, "{\"files\":[5]}", "file 1 of 1" },
+    { "another file", RUNNER_AVERAGE,
+      "{\"files\":[{\"name\":\"../x\",\"size\":1,\"sha256\":\"00\"}]}",
+      "is not 'model.safetensors'" },
+    { "no size", RUNNER_AVERAGE, FILES("\"name\":\"" WORKER_ARTIFACT "\""), "size or sha256" },
+    { "a negative size", RUNNER_AVERAGE, FILES("\"name\":\"" WORKER_ARTIFACT "\",\"size\":-1"),
       "size or sha256" },
     { "a short digest", RUNNER_AVERAGE,
-      "{\"name\":\"" WORKER_ARTIFACT "\",\"size\":1,\"sha256\":\"00\"}", "size or sha256" },
+      FILES("\"name\":\"" WORKER_ARTIFACT "\",\"size\":1,\"sha256\":\"00\""), "size or sha256" },
+    { "shards without an index", RUNNER_AVERAGE,
+      "{\"files\":[" FACTS("model-00001-of-00001.safetensors") "," FACTS(
+          "model-00002-of-00002.safetensors") "]}",
+      "file 2 of 2 of the average is not '" WORKER_INDEX "'" },
+    { "a shard of more than there are", RUNNER_AVERAGE,
+      "{\"files\":[" FACTS("model-00001-of-00002.safetensors") "," FACTS(
+          "model-00002-of-00003.safetensors") "," FACTS(WORKER_INDEX) "]}",
+      "file 2 of 3 of the average is not 'model-00002-of-00002.safetensors'" },
+    { "an index without a size", RUNNER_AVERAGE,
+      "{\"files\":[" FACTS("model-00001-of-00001.safetensors") ",{\"name\":\"" WORKER_INDEX "\"}]}",
+      "size or sha256" },
 };
 
 static void test_rubbish(void **state)

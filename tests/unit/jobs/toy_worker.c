@@ -194,8 +194,8 @@ json_t *toy_result(const struct toy *t, const json_t *task)
     if (strcmp(kind, "evaluate") == 0)
         return evaluate(t, task);
     assert_string_equal(kind, "average");
-    json_t *result = json_pack("{s:s, s:i, s:s, s:{}, s:i}", "name", WORKER_ARTIFACT, "size", 1234,
-                               "sha256", model_digest, "digests", "bytes_read", 7);
+    json_t *result = json_pack("{s:[{s:s, s:i, s:s}], s:{}, s:i}", "files", "name", WORKER_ARTIFACT,
+                               "size", 1234, "sha256", model_digest, "digests", "bytes_read", 7);
     if (json_is_true(json_object_get(task, "recalibrate")))
         json_object_set_new(result, "recalibrated_tensors", written_names(t));
     return result;
