@@ -66,6 +66,39 @@ int sewa_ask(struct sewa_client *c, struct call *call, const struct text *path,
     return 0;
 }
 
+static int read_page(struct sewa_document *d, size_t item_bytes, sewa_read_item *read,
+                     struct page *ret, struct sewa_error *err)
+{
+    struct list list;
+    int rc = sewa_document_list(d, &list, err);
+
+    if (rc < 0)
+        return rc;
+    size_t count = json_array_size(list.items);
+    char *items = sewa_document_alloc(d, count, item_bytes);
+    if (!items)
+        return sewa_no_memory(err);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = read(d, json_array_get(list.items, i), list.json[i], items + i * item_bytes, err);
+    if (rc == 0)
+        *ret = (struct page){ d, items, count, list.next_page_token };
+    return rc;
+}
+
+int sewa_ask_page(struct sewa_client *c, const struct text *path, size_t item_bytes,
+                  sewa_read_item *read, struct page *ret, struct sewa_error *err)
+{
+    AUTO(sewa_document_cleanup) struct sewa_document *d = NULL;
+    AUTO(sewa_call_clear) struct call call = { 0 };
+    int rc = sewa_ask(c, &call, path, &d, err);
+
+    if (rc == 0)
+        rc = read_page(d, item_bytes, read, ret, err);
+    if (rc == 0)
+        (void)TAKE(d);
+    return rc;
+}
+
 int sewa_tell(struct sewa_client *c, const char *method, const struct text *path,
               struct sewa_error *err)
 {

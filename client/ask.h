@@ -18,6 +18,22 @@ void sewa_query_page(struct text *path, int limit, const char *page_token);
 int sewa_ask(struct sewa_client *c, struct call *call, const struct text *path,
              struct sewa_document **ret, struct sewa_error *err);
 
+/* Fill one struct from an object, whose text is json. Strings and arrays are the document's. */
+typedef int sewa_read_item(struct sewa_document *d, const json_t *o, const char *json, void *ret,
+                           struct sewa_error *err);
+
+/* A page of a list: structs that a reader has filled. */
+struct page {
+    struct sewa_document *document; /* the caller's */
+    void *items;
+    size_t count;
+    const char *next_page_token;
+};
+
+/* Get the page at this path, with items of so many bytes. Nothing to free after a failure. */
+int sewa_ask_page(struct sewa_client *c, const struct text *path, size_t item_bytes,
+                  sewa_read_item *read, struct page *ret, struct sewa_error *err);
+
 /* The same without an answer to parse. */
 int sewa_tell(struct sewa_client *c, const char *method, const struct text *path,
               struct sewa_error *err);

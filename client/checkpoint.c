@@ -27,8 +27,8 @@ static int read_metrics(struct sewa_document *d, const json_t *o, struct sewa_ch
     return 0;
 }
 
-static int read_checkpoint(struct sewa_document *d, const json_t *o, const char *json,
-                           struct sewa_checkpoint *ret, struct sewa_error *err)
+static int read_checkpoint(struct sewa_document *d, const json_t *o, const char *json, void *ret,
+                           struct sewa_error *err)
 {
     const json_t *reason = json_object_get(o, "reason");
     struct sewa_checkpoint k = {
@@ -58,26 +58,7 @@ static int read_checkpoint(struct sewa_document *d, const json_t *o, const char 
     if (rc == 0)
         rc = read_metrics(d, o, &k, err);
     if (rc == 0)
-        *ret = k;
-    return rc;
-}
-
-static int read_list(struct sewa_document *d, struct sewa_checkpoint_list *ret,
-                     struct sewa_error *err)
-{
-    struct list list;
-    int rc = sewa_document_list(d, &list, err);
-
-    if (rc < 0)
-        return rc;
-    size_t count = json_array_size(list.items);
-    struct sewa_checkpoint *items = sewa_document_alloc(d, count, sizeof *items);
-    if (!items)
-        return sewa_no_memory(err);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = read_checkpoint(d, json_array_get(list.items, i), list.json[i], &items[i], err);
-    if (rc == 0)
-        *ret = (struct sewa_checkpoint_list){ d->text, count, items, list.next_page_token, d };
+        *(struct sewa_checkpoint *)ret = k;
     return rc;
 }
 
@@ -103,19 +84,17 @@ int sewa_checkpoint_list(struct sewa_client *c, const char *run,
                          const struct sewa_checkpoint_filter *filter,
                          struct sewa_checkpoint_list *ret, struct sewa_error *err)
 {
-    AUTO(sewa_document_cleanup) struct sewa_document *d = NULL;
-    AUTO(sewa_call_clear) struct call call = { 0 };
     AUTO(sewa_text_clear) struct text path = { 0 };
+    struct page p;
 
     *ret = (struct sewa_checkpoint_list){ 0 };
     sewa_path(&path, "runs", run, "checkpoints");
     if (filter)
         put_filter(&path, filter);
-    int rc = sewa_ask(c, &call, &path, &d, err);
+    int rc = sewa_ask_page(c, &path, sizeof(struct sewa_checkpoint), read_checkpoint, &p, err);
     if (rc == 0)
-        rc = read_list(d, ret, err);
-    if (rc == 0)
-        (void)TAKE(d);
+        *ret = (struct sewa_checkpoint_list){ p.document->text, p.count, p.items, p.next_page_token,
+                                              p.document };
     return rc;
 }
 

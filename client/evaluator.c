@@ -4,8 +4,8 @@
 #include "ask.h"
 #include "cleanup.h"
 
-static int read_evaluator(struct sewa_document *d, const json_t *o, const char *json,
-                          struct sewa_evaluator *ret, struct sewa_error *err)
+static int read_evaluator(struct sewa_document *d, const json_t *o, const char *json, void *ret,
+                          struct sewa_error *err)
 {
     struct sewa_evaluator e = {
         .json = json,
@@ -16,43 +16,21 @@ static int read_evaluator(struct sewa_document *d, const json_t *o, const char *
     if (rc == 0)
         rc = sewa_get_texts(d, o, "command", &e.command, &e.argument_count, err);
     if (rc == 0)
-        *ret = e;
-    return rc;
-}
-
-static int read_list(struct sewa_document *d, struct sewa_evaluator_list *ret,
-                     struct sewa_error *err)
-{
-    struct list list;
-    int rc = sewa_document_list(d, &list, err);
-
-    if (rc < 0)
-        return rc;
-    size_t count = json_array_size(list.items);
-    struct sewa_evaluator *items = sewa_document_alloc(d, count, sizeof *items);
-    if (!items)
-        return sewa_no_memory(err);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = read_evaluator(d, json_array_get(list.items, i), list.json[i], &items[i], err);
-    if (rc == 0)
-        *ret = (struct sewa_evaluator_list){ d->text, count, items, d };
+        *(struct sewa_evaluator *)ret = e;
     return rc;
 }
 
 int sewa_evaluator_list(struct sewa_client *c, struct sewa_evaluator_list *ret,
                         struct sewa_error *err)
 {
-    AUTO(sewa_document_cleanup) struct sewa_document *d = NULL;
-    AUTO(sewa_call_clear) struct call call = { 0 };
     AUTO(sewa_text_clear) struct text path = { 0 };
+    struct page p;
 
     *ret = (struct sewa_evaluator_list){ 0 };
     sewa_path(&path, "evaluators", NULL, NULL);
-    int rc = sewa_ask(c, &call, &path, &d, err);
+    int rc = sewa_ask_page(c, &path, sizeof(struct sewa_evaluator), read_evaluator, &p, err);
     if (rc == 0)
-        rc = read_list(d, ret, err);
-    if (rc == 0)
-        (void)TAKE(d);
+        *ret = (struct sewa_evaluator_list){ p.document->text, p.count, p.items, p.document };
     return rc;
 }
 

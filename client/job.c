@@ -82,31 +82,18 @@ int sewa_job_delete(struct sewa_client *c, const char *id, struct sewa_error *er
 
 /* ---- list ---- */
 
-static int read_list(struct sewa_document *d, struct sewa_job_list *ret, struct sewa_error *err)
+static int read_item(struct sewa_document *d, const json_t *o, const char *json, void *ret,
+                     struct sewa_error *err)
 {
-    struct list list;
-    int rc = sewa_document_list(d, &list, err);
-
-    if (rc < 0)
-        return rc;
-    size_t count = json_array_size(list.items);
-    struct sewa_job *items = sewa_document_alloc(d, count, sizeof *items);
-    if (!items)
-        return sewa_no_memory(err);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = sewa_job_read(d, json_array_get(list.items, i), list.json[i], &items[i], err);
-    if (rc == 0)
-        *ret = (struct sewa_job_list){ d->text, count, items, list.next_page_token, d };
-    return rc;
+    return sewa_job_read(d, o, json, ret, err);
 }
 
 int sewa_job_list(struct sewa_client *c, const struct sewa_job_filter *filter,
                   struct sewa_job_list *ret, struct sewa_error *err)
 {
     static const struct sewa_job_filter none;
-    AUTO(sewa_document_cleanup) struct sewa_document *d = NULL;
-    AUTO(sewa_call_clear) struct call call = { 0 };
     AUTO(sewa_text_clear) struct text path = { 0 };
+    struct page p;
     const struct sewa_job_filter *f = filter ? filter : &none;
 
     *ret = (struct sewa_job_list){ 0 };
@@ -116,11 +103,10 @@ int sewa_job_list(struct sewa_client *c, const struct sewa_job_filter *filter,
     sewa_text_query(&path, "label", f->label);
     sewa_text_query(&path, "created_after", f->created_after);
     sewa_query_page(&path, f->limit, f->page_token);
-    int rc = sewa_ask(c, &call, &path, &d, err);
+    int rc = sewa_ask_page(c, &path, sizeof(struct sewa_job), read_item, &p, err);
     if (rc == 0)
-        rc = read_list(d, ret, err);
-    if (rc == 0)
-        (void)TAKE(d);
+        *ret = (struct sewa_job_list){ p.document->text, p.count, p.items, p.next_page_token,
+                                       p.document };
     return rc;
 }
 

@@ -6,8 +6,8 @@
 #include "ask.h"
 #include "cleanup.h"
 
-static int read_run(struct sewa_document *d, const json_t *o, const char *json,
-                    struct sewa_run *ret, struct sewa_error *err)
+static int read_run(struct sewa_document *d, const json_t *o, const char *json, void *ret,
+                    struct sewa_error *err)
 {
     const json_t *counts = json_object_get(o, "checkpoints"), *scan = json_object_get(o, "scan");
     struct sewa_run r = {
@@ -32,7 +32,7 @@ static int read_run(struct sewa_document *d, const json_t *o, const char *json,
     if (rc == 0)
         rc = sewa_get_labels(d, o, "labels", &r.labels, &r.label_count, err);
     if (rc == 0)
-        *ret = r;
+        *(struct sewa_run *)ret = r;
     return rc;
 }
 
@@ -51,39 +51,19 @@ static int ask_run(struct sewa_client *c, struct call *call, const struct text *
     return rc;
 }
 
-static int read_list(struct sewa_document *d, struct sewa_run_list *ret, struct sewa_error *err)
-{
-    struct list list;
-    int rc = sewa_document_list(d, &list, err);
-
-    if (rc < 0)
-        return rc;
-    size_t count = json_array_size(list.items);
-    struct sewa_run *items = sewa_document_alloc(d, count, sizeof *items);
-    if (!items)
-        return sewa_no_memory(err);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = read_run(d, json_array_get(list.items, i), list.json[i], &items[i], err);
-    if (rc == 0)
-        *ret = (struct sewa_run_list){ d->text, count, items, list.next_page_token, d };
-    return rc;
-}
-
 int sewa_run_list(struct sewa_client *c, int limit, const char *page_token,
                   struct sewa_run_list *ret, struct sewa_error *err)
 {
-    AUTO(sewa_document_cleanup) struct sewa_document *d = NULL;
-    AUTO(sewa_call_clear) struct call call = { 0 };
     AUTO(sewa_text_clear) struct text path = { 0 };
+    struct page p;
 
     *ret = (struct sewa_run_list){ 0 };
     sewa_path(&path, "runs", NULL, NULL);
     sewa_query_page(&path, limit, page_token);
-    int rc = sewa_ask(c, &call, &path, &d, err);
+    int rc = sewa_ask_page(c, &path, sizeof(struct sewa_run), read_run, &p, err);
     if (rc == 0)
-        rc = read_list(d, ret, err);
-    if (rc == 0)
-        (void)TAKE(d);
+        *ret = (struct sewa_run_list){ p.document->text, p.count, p.items, p.next_page_token,
+                                       p.document };
     return rc;
 }
 
