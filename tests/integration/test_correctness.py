@@ -573,6 +573,30 @@ class Correctness(SharedServiceTest):
                          {"größe.名前 \"x\"\\": ([], [1.5]), "none": ([0, 5], []),
                           "thin": ([1, 1, 1, 1], [1.5])})
 
+    def test_row_37_sharded_input_gives_sharded_output_with_an_index(self):
+        path = self.scratch.directory("runs", "split")
+        shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+        index = "model.safetensors.index.json"
+        for step in (1, 2):
+            directory = self.scratch.directory("runs", "split", "checkpoint-%d" % step)
+            for name, file in shards.items():
+                tensors.write(os.path.join(directory, file),
+                              {name: Tensor("F32", [500], [step + ord(name)] * 500)})
+            tensors.place(os.path.join(directory, index),
+                          json.dumps({"weight_map": shards}).encode())
+        self.sewad.post(RUNS, {"name": "split", "path": path})
+        self.sewad.wait_complete("split", 2)
+        wanted = {name: [1.5 + ord(name)] * 500 for name in shards}
+        job = self.sewad.run_job(run="split", method="uniform")["id"]
+        manifest = json.loads(self.sewad.artifact(job, "manifest.json"))
+        self.assertEqual([a["name"] for a in manifest["artifacts"]],
+                         sorted(set(shards.values())) + [index])
+        self.assertEqual(json.loads(self.sewad.artifact(job, index))["weight_map"], shards)
+        for name, file in shards.items():
+            ours, _ = tensors.parse(self.sewad.artifact(job, file))
+            self.assertEqual({n: t.values() for n, t in ours.items()}, {name: wanted[name]})
+        self.assertEqual(self.values("split", output={"max_shard_bytes": 0}), wanted)
+
     def test_row_38_a_clock_that_is_wrong_makes_no_file_old_enough(self):
         content, names = tensors.file_bytes(toy_tensors(1)), []
         for run, settle in (("patient", 3600), ("prompt", 0)):
