@@ -11,9 +11,9 @@
 #include "engine/roster.h"
 
 enum {
-    ARRANGEMENT_NAME_MAX = 256,    /* bytes of a file's name, its end included */
-    ARRANGEMENT_FILES_MAX = 99999, /* their numbers have five digits */
-    ARRANGEMENT_AS_INPUT = -1,     /* what the newest ingredient has in one file stays in one */
+    ARRANGEMENT_NAME_MAX = 256,   /* bytes of a file's name, its end included */
+    ARRANGEMENT_FILES_MAX = 4096, /* each is synced, and a row of every list */
+    ARRANGEMENT_AS_INPUT = -1,    /* what the newest ingredient has in one file stays in one */
 };
 
 struct arrangement_options {

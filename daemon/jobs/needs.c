@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/fdio.h"
+#include "engine/arrangement.h"
 #include "engine/footprint.h"
 #include "engine/model.h"
 #include "jobs/check.h"
@@ -189,6 +190,43 @@ static int measure_output(struct measuring *m, struct sewa_error *err)
     return 0;
 }
 
+/* Of headers, more than they mostly take. */
+enum { FILE_SHARE = 64 << 10, TENSOR_SHARE = 256 };
+
+/* About how many files the average has, at most. */
+static int64_t count_files(const struct measuring *m)
+{
+    const struct layout *l = m->layout;
+    int64_t limit = m->q->max_shard_bytes, count = 1, used = 0;
+
+    if (limit < 0)
+        return l->file_count > 1 ? (int64_t)l->file_count : 1;
+    for (size_t i = 0; limit > 0 && i < l->count; i++) {
+        const struct tensor *t = &l->tensors[i];
+        bool grows = m->q->output_dtype == DTYPE_F32 && t->bytes < t->elements * 4;
+        int64_t bytes = (grows ? t->elements * 4 : t->bytes) + TENSOR_SHARE;
+        if (i > 0 && bytes > limit - FILE_SHARE - used) {
+            count++;
+            used = 0;
+        }
+        used += bytes;
+    }
+    return count;
+}
+
+/* Better now than when the average is written, after all the work. */
+static int check_files(const struct measuring *m, struct sewa_error *err)
+{
+    int64_t count = count_files(m);
+
+    if (count <= ARRANGEMENT_FILES_MAX)
+        return 0;
+    return sewa_fail_at(err, SEWA_E_INVALID, "/output/max_shard_bytes",
+                        "the average would have about %lld files, at most %d are allowed: let "
+                        "'max_shard_bytes' be larger, or 0 for one file",
+                        (long long)count, ARRANGEMENT_FILES_MAX);
+}
+
 /* ---- tensors that are not simply averaged ---- */
 
 enum { NAMES_SHOWN = 5 };
@@ -349,7 +387,9 @@ int plan_measure(struct job_plan *p, const struct job_request *q, const struct p
     if (rc < 0)
         return rc;
     measure_reading(&m);
-    rc = measure_output(&m, err);
+    rc = check_files(&m, err);
+    if (rc == 0)
+        rc = measure_output(&m, err);
     if (rc == 0)
         rc = measure_tensors(&m, err);
     return rc < 0 ? rc : warn_of(&m, err);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "engine/arrangement.h"
 #include "engine/footprint.h"
 #include "jobs/needs.h"
 #include "store/jobs.h"
@@ -291,6 +292,40 @@ static void test_limits(void **state)
     assert_steps(f, "{\"run\":\"digits\",\"method\":\"uniform\",\"min_step\":20}", "20");
     f->ix.limits.artifact_directory = "/nowhere/at/all";
     refuse(f, LAST "}", SEWA_E_IO, "", "/nowhere/at/all");
+}
+
+/* Files of an average are counted before any work is done. */
+static void test_too_many_files(void **state)
+{
+    static const struct {
+        const char *output;
+        bool is_refused;
+    } rows[] = {
+        { "{}", false },
+        { "{\"max_shard_bytes\":0}", false },
+        { "{\"max_shard_bytes\":1}", true },
+        { "{\"max_shard_bytes\":65536}", true },
+        { "{\"max_shard_bytes\":66300}", false }, /* two tensors in a file */
+        { "{\"max_shard_bytes\":66300,\"dtype\":\"F32\"}", true },
+        { "{\"max_shard_bytes\":9223372036854775807}", false },
+    };
+    struct fixture *f = *state;
+    AUTO(buf_clear) struct buf text = { 0 };
+    char body[200];
+
+    for (int i = 0; i <= ARRANGEMENT_FILES_MAX; i++)
+        buf_printf(&text, "%st%d:BF16:60", i ? " " : "", i);
+    buf_char(&text, '\0');
+    index_checkpoint(f->ix.db, f->run, index_layout(f->ix.db, buf_cstr(&text)), 10,
+                     CHECKPOINT_COMPLETE, NULL);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        snprintf(body, sizeof body, "%s,\"output\":%s}", LAST, rows[i].output);
+        if (rows[i].is_refused)
+            refuse(f, body, SEWA_E_INVALID, "/output/max_shard_bytes",
+                   "about 4097 files, at most 4096 are allowed");
+        else
+            assert_steps(f, body, "10");
+    }
 }
 
 static struct job_plan *plan_with(struct fixture *f, const char *body, int64_t memory_bytes)
@@ -648,6 +683,7 @@ int main(void)
         TEST(test_carried_type),
         TEST(test_numbers),
         TEST(test_output_type),
+        TEST(test_too_many_files),
         TEST(test_limits),
         TEST(test_disk),
         TEST(test_method_and_evaluator),
