@@ -106,7 +106,7 @@ static size_t no_unescape(void *cls, struct MHD_Connection *con, char *text)
     return strlen(text);
 }
 
-static void on_library_log(void *cls, const char *format, va_list ap)
+static void SEWA_PRINTF(2, 0) on_library_log(void *cls, const char *format, va_list ap)
 {
     char text[512];
 
