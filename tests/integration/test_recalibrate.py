@@ -101,6 +101,16 @@ class Recalibrated(SharedServiceTest):
         self.assertEqual(reference.differences(self.artifact_of(done)[0],
                                                recalibrated(average, 0, "F64")), "")
 
+    def test_in_several_files(self):
+        done = self.sewad.run_job(**dict(JOB, output={"max_shard_bytes": 1}))
+        names = [a["name"] for a in done["artifacts"] if a["name"].startswith("model-")]
+        content = {}
+        for name in names:
+            content.update(tensors.parse(self.sewad.artifact(done["id"], name))[0])
+        self.assertEqual(len(names), 3)  # a tensor is never cut
+        self.assertEqual(reference.differences(content, recalibrated(self.average(), 0, "F32")), "")
+        self.assertEqual(self.manifest_of(done)["recalibrated_tensors"], ["b"])
+
     def test_worse_buffers_are_measured_and_left(self):
         done = self.sewad.run_job(**dict(JOB, evaluator="bad"))
         average = self.average()
