@@ -48,7 +48,8 @@ static const char default_config[] = "/etc/sewad/sewad.conf";
 struct app {
     struct app_options o;
     struct config *config;
-    struct config *first; /* what the rooms were started with and still point into, after a reload */
+    struct config
+        *first; /* what the rooms were started with and still point into, after a reload */
     char *artifact_directory;
     char *worker_socket;
     char *worker_program;

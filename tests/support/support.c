@@ -46,7 +46,7 @@ void support_assert_failed(int rc, const struct sewa_error *err, int wanted, con
 {
     if (rc != wanted || err->code != wanted)
         print_error("returned %d (%s), wanted %s: %s\n", rc, sewa_code_info(rc)->slug,
-                       sewa_code_info(wanted)->slug, err->text);
+                    sewa_code_info(wanted)->slug, err->text);
     _assert_true(rc == wanted && err->code == wanted, "the wanted code", file, line);
     if (!strstr(err->text, word))
         print_error("'%s' does not stand in: %s\n", word, err->text);
