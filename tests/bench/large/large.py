@@ -132,7 +132,7 @@ def main():
     parser.add_argument("--checkpoints", type=int, default=10)
     parser.add_argument("--memory-mib", type=int, default=8192)
     o = parser.parse_args()
-    directory = tempfile.mkdtemp(prefix="sewa-large-")
+    directory, service = tempfile.mkdtemp(prefix="sewa-large-"), None
     try:
         os.mkdir(os.path.join(directory, "run"))
         for i in range(o.checkpoints):
@@ -152,8 +152,9 @@ def main():
                   "%.1f s, %s)" % (name.split(",")[0], peak / plan["peak_memory_bytes"], peak >> 20,
                                    plan["peak_memory_bytes"] >> 20, o.memory_mib, seconds,
                                    "streamed" if plan["streams"] else "kept in memory"), flush=True)
-        service.stop()
     finally:
+        if service:
+            service.stop()
         shutil.rmtree(directory)
 
 
