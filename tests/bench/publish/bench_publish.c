@@ -58,7 +58,9 @@ static void learn(struct candidate *c, const char *path)
     check(safetensors_read(fd, path, st.st_size, &l, &err), &err);
     c->id = path;
     c->step = -1;
-    c->directory = slash ? strndup(path, (size_t)(slash - path)) : ".";
+    c->directory = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+    if (!c->directory)
+        exit(1);
     c->file = slash ? slash + 1 : path;
     c->bytes = st.st_size;
     c->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
@@ -147,6 +149,14 @@ static void read_options(struct settings *s, int argc, char **argv)
     }
 }
 
+static void settings_clear(struct settings *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        free((char *)(uintptr_t)s->candidates[i].directory);
+    free(s->candidates);
+    free(s->alpha);
+}
+
 int main(int argc, char **argv)
 {
     struct settings set = { .rounds = 1 };
@@ -157,5 +167,6 @@ int main(int argc, char **argv)
     check(engine_init(&e, (unsigned)set.threads, &err), &err);
     run(&e, &set);
     engine_clear(&e);
+    settings_clear(&set);
     return 0;
 }
