@@ -129,6 +129,18 @@ static int64_t beside_writing(int64_t held)
     return held > INT64_MAX - writing ? INT64_MAX : held + writing;
 }
 
+/* What a stream gathers of all candidates and keeps: tensors that do not lie in C order. */
+static int64_t view_bytes(const struct measuring *m)
+{
+    const struct layout *l = m->layout;
+    int64_t each = 0, all;
+
+    for (size_t i = 0; i < l->count; i++)
+        if (l->tensors[i].stride) /* with padding; the sum of all is far below 2^63 */
+            each += l->tensors[i].bytes + MODEL_ALIGNMENT;
+    return __builtin_mul_overflow(each, m->read_count, &all) ? INT64_MAX : all;
+}
+
 /*
  * Candidates stay in memory where they fit beside one average at least. What evaluates nothing
  * reads everything once: there a stream is the faster way, too.
@@ -141,7 +153,8 @@ static int measure_memory(struct measuring *m, struct sewa_error *err)
     struct footprint f = { .candidates = m->read_count,
                            .tensors = p->tensor_count,
                            .data_bytes = p->data_bytes,
-                           .threads = m->limits->worker_threads };
+                           .threads = m->limits->worker_threads,
+                           .view_bytes = view_bytes(m) };
     int64_t held = beside_writing(footprint_resident(&f));
 
     p->streams = !m->q->evaluator || held > budget - least;
@@ -161,11 +174,12 @@ static int measure_memory(struct measuring *m, struct sewa_error *err)
 static void measure_reading(struct measuring *m)
 {
     struct job_plan *p = m->plan;
-    int64_t passes = 1, once = m->read_count * p->data_bytes;
+    int64_t passes = 1, once;
 
     if (p->streams && p->banks > 0)
         passes += (p->evaluations / p->banks + 1) * (m->gradient ? 2 : 1);
-    if (__builtin_mul_overflow(once, passes, &p->bytes_to_read))
+    if (__builtin_mul_overflow(m->read_count, p->data_bytes, &once) ||
+        __builtin_mul_overflow(once, passes, &p->bytes_to_read))
         p->bytes_to_read = INT64_MAX;
 }
 

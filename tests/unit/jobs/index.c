@@ -46,12 +46,16 @@ int64_t index_run(struct db *db, const char *name)
 static void add_tensor(struct layout_builder *b, char *text, int64_t *offset)
 {
     struct sewa_error err = { 0 };
-    int64_t shape[LAYOUT_RANK_MAX], elements = 1;
+    int64_t shape[LAYOUT_RANK_MAX], stride[LAYOUT_RANK_MAX], elements = 1;
     char *name = strsep(&text, ":"), *type = strsep(&text, ":"), *number;
     struct tensor t = { .name = name, .offset = *offset, .shape = shape };
 
+    size_t n = strlen(text);
+    if (n > 0 && text[n - 1] == '\'')
+        t.stride = stride;
     t.dtype = (enum dtype)dtype_from_name(type, strlen(type));
     while ((number = strsep(&text, "x")) != NULL && *number) {
+        stride[t.rank] = elements; /* the first axis runs fastest */
         shape[t.rank] = strtoll(number, NULL, 10);
         elements *= shape[t.rank++];
     }

@@ -24,7 +24,8 @@ void index_close(struct index *ix);
 /* Tables of a fresh database, opened by somebody else. */
 int64_t index_run(struct db *db, const char *name);
 
-/* "weight:F32:4x3 bias:F32:3 steps:I64:"; "!word" is a note of the reader. */
+/* "weight:F32:4x3 bias:F32:3 steps:I64:"; 4x3' lies transposed in its file; "!word" is a
+ * note of the reader. */
 int64_t index_layout(struct db *db, const char *text);
 
 /* A row of a run; step -1: it has none. ret_uid may be NULL. */

@@ -378,6 +378,29 @@ static void test_streams(void **state)
     assert_int_equal(half->banks, 1);
 }
 
+/* Views are gathered and kept, also by a stream: that is memory of every candidate. */
+static void test_views_are_memory(void **state)
+{
+    struct fixture *f = *state;
+    int64_t plain = index_layout(f->ix.db, "w:F32:4000x1000");
+    int64_t view = index_layout(f->ix.db, "w:F32:4000x1000'");
+    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+    AUTOPTR(job_plan_free) struct job_plan *q = NULL;
+    int64_t other = index_run(f->ix.db, "views");
+    struct sewa_error err = { 0 };
+
+    for (int64_t step = 1; step <= 10; step++) {
+        index_checkpoint(f->ix.db, f->run, plain, step, CHECKPOINT_COMPLETE, NULL);
+        index_checkpoint(f->ix.db, other, view, step, CHECKPOINT_COMPLETE, NULL);
+    }
+    assert_ok(make(f, "{\"run\":\"digits\",\"method\":\"uniform\"}", &p, &err), err);
+    assert_ok(make(f, "{\"run\":\"views\",\"method\":\"uniform\"}", &q, &err), err);
+    assert_in_range(q->peak_memory_bytes - p->peak_memory_bytes, 10 * 16000000, 10 * 16001000);
+    f->ix.limits.worker_memory_bytes = q->peak_memory_bytes - 1;
+    refuse(f, "{\"run\":\"views\",\"method\":\"uniform\"}", SEWA_E_INVALID, "/window",
+           "10 checkpoints of 15 MiB need at least");
+}
+
 /* Integers and how they are decided, and statistics of batch norm; names are a few. */
 static void test_special_tensors(void **state)
 {
@@ -692,6 +715,7 @@ int main(void)
         TEST(test_stored_rubbish),
         TEST(test_no_memory),
         TEST(test_streams),
+        TEST(test_views_are_memory),
         TEST(test_special_tensors),
         TEST(test_notes_of_the_files_are_warnings),
         TEST(test_expected_seconds),
