@@ -27,7 +27,7 @@ static int look(const struct job_row *row, void *arg, struct sewa_error *err)
     struct looking *l = arg;
 
     (void)err;
-    if (l->seconds_each >= 0 || !row->result)
+    if (!row->result)
         return 0;
     AUTOJSON json_t *request = json_parse(row->request, strlen(row->request), NULL);
     AUTOJSON json_t *result = json_parse(row->result, strlen(row->result), NULL);
@@ -38,7 +38,7 @@ static int look(const struct job_row *row, void *arg, struct sewa_error *err)
 
     if (has_evaluator(request, l->q->evaluator) && seconds > 0 && times > 0)
         l->seconds_each = seconds / times;
-    return 0;
+    return l->seconds_each >= 0; /* rows hold whole plans, and this may be the loop's thread */
 }
 
 int measured_expect(struct db *db, const struct job_request *q, struct job_plan *p,

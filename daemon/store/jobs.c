@@ -69,8 +69,8 @@ static int read_each(struct stmt *q, job_each *each, void *arg, struct sewa_erro
         rc = read_row(q, &row, err);
         if (rc >= 0)
             rc = each(&row, arg, err);
-        if (rc < 0)
-            return rc;
+        if (rc != 0)
+            return rc < 0 ? rc : 0;
     }
     return rc;
 }

@@ -43,6 +43,7 @@ int job_insert(struct db *db, struct job_row *row, const int64_t *candidates,
 int job_find(struct db *db, const char *uid, struct job_row *ret, struct sewa_error *err);
 int job_by_id(struct db *db, int64_t id, struct job_row *ret, struct sewa_error *err);
 
+/* 0 to go on, 1 when the rest does not matter, or a failure, which the walk returns. */
 typedef int job_each(const struct job_row *row, void *arg, struct sewa_error *err);
 
 struct job_filter {

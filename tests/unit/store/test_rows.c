@@ -377,6 +377,12 @@ static int collect_job(const struct job_row *row, void *arg, struct sewa_error *
     return 0;
 }
 
+static int collect_first(const struct job_row *row, void *arg, struct sewa_error *err)
+{
+    collect_job(row, arg, err);
+    return 1;
+}
+
 static int count_states(const char *state, int64_t count, void *arg)
 {
     if (strcmp(state, "queued") == 0)
@@ -426,6 +432,11 @@ static void test_jobs(void **state)
     assert_int_equal(got.ids[0], b.id);
     assert_ok(job_count(f->db, count_states, &queued, &f->err), f->err);
     assert_int_equal(queued, 1);
+
+    struct collected first = { 0 };
+    struct job_filter all = { .limit = 10 };
+    assert_ok(job_list(f->db, &all, collect_first, &first, &f->err), f->err);
+    assert_int_equal(first.n, 1); /* of two: who has seen enough ends the walk */
 
     struct job_filter filters[] = {
         { .limit = 10 },
