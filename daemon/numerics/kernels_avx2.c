@@ -8,8 +8,12 @@
 
 #include "numerics/kernels_x86.h"
 
+/*
+ * Half of the lanes at a time: the second half of a tile of dots() wants the run again, so eight
+ * gradients and four candidates must stay in the first-level cache (24 KiB of it).
+ */
 #define TILE_ROWS 4
-enum { VF = 8, VD = 4, DOTS_SUMS = 12 };
+enum { VF = 8, VD = 4, DOTS_SUMS = 12, DOTS_RUN = 2048 };
 typedef __m256 vf;
 typedef __m256d vd;
 

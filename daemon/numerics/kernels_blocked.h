@@ -22,6 +22,7 @@
  *                                  where it has 16 bits or less
  *     TILE_ROWS                    a macro, 4 or 8: rows of a tile
  *     DOTS_SUMS                    registers for the sums of a tile
+ *     DOTS_RUN                     bytes of a candidate that a tile goes over
  * Arithmetic that is one operation on each element is written as such: the compilers have vectors.
  */
 #include "numerics/kernels.h"
@@ -44,7 +45,6 @@ enum {
     MIX_CANDIDATES = 8, /* per tile: the sums are loaded and stored once for 8 products */
     SUM_CANDIDATES = 8, /* as in mix */
     SUM_VECTORS = 4,
-    DOTS_BLOCK = 512,    /* elements; 8 gradients and 4 candidates fill 24 KiB */
     DOTS_CANDIDATES = 3, /* per tile: 3 differences beside the sums, r, and a gradient */
     LANES = 16,
     COUNT_BLOCK = 256, /* bytes in which no value may be anything but finite to be passed by */
@@ -512,10 +512,10 @@ struct dots_tile {
     size_t m;     /* rows of lanes in a candidate */
 };
 
-/* Elements in a block: of a narrow type twice as many, or runs would be too short for a memory. */
+/* Elements in a block: runs of narrow types have as many bytes, or they would be too short. */
 INLINE size_t block_of(enum type t)
 {
-    return size_of(t) < 4 ? 2 * DOTS_BLOCK : DOTS_BLOCK;
+    return DOTS_RUN / size_of(t) < DOTS_CHUNK ? DOTS_RUN / size_of(t) : DOTS_CHUNK;
 }
 
 /* Lanes [from, from + width) of the pairs of a tile over elements [begin, end), whole LANES. */

@@ -12,7 +12,7 @@
 #include "numerics/kernels_types.h"
 
 #define TILE_ROWS 8
-enum { VF = 4, VD = 2, DOTS_SUMS = 24 };
+enum { VF = 4, VD = 2, DOTS_SUMS = 24, DOTS_RUN = 2048 }; /* as in kernels_avx2.c */
 typedef float32x4_t vf;
 typedef float64x2_t vd;
 
