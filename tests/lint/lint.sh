@@ -1,7 +1,7 @@
 #!/bin/sh
 # lint - rules of the house that a machine can check. Run by ctest; needs nothing built.
 #
-#   tests/lint/lint.sh [CHECK]     layers, format, sizes, words, sql or all
+#   tests/lint/lint.sh [CHECK]     layers, format, sizes, words, sql, release or all
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 # Complaints are made at the end of pipelines, in shells of their own: a file remembers them.
@@ -64,9 +64,19 @@ sql() {
         complain "SQL text in C (it belongs into sql/)"
 }
 
+# A build without failpoints has no failpoint_set(); tests are built with them, releases are not.
+release() {
+    grep -rlE 'failpoint_set' tests --include='*.c' | sort | xargs awk '
+        FNR == 1 { depth = guard = 0 }
+        /^#if/ { depth++; if (/SEWA_FAILPOINTS/) guard = depth }
+        /^#endif/ { if (guard == depth) guard = 0; depth-- }
+        /failpoint_set\(/ && !guard { print FILENAME ":" FNR ": " $0 }' |
+        complain "failpoint_set() outside of #ifdef SEWA_FAILPOINTS"
+}
+
 case ${1:-all} in
-layers | format | sizes | words | sql) "$1" ;;
-all) layers; sizes; words; sql; format ;;
+layers | format | sizes | words | sql | release) "$1" ;;
+all) layers; sizes; words; sql; release; format ;;
 *) sed -n '2,5p' "$0" >&2; exit 2 ;;
 esac
 [ ! -s "$scratch/complaints" ]
