@@ -11,9 +11,11 @@ build=$here/build/bench
 seconds=5
 engine=()
 publish=()
+cold=()
 case ${1:-} in
 '') ;;
---quick) seconds=1; engine=(--quick); publish=(--quick) ;;
+--quick) seconds=1; engine=(--quick); publish=(--quick)
+    cold=(--files 3 --megabytes 5 --rounds 1) ;;
 *) sed -n '2,6p' "$0" >&2; exit 2 ;;
 esac
 
@@ -27,6 +29,9 @@ echo "== engine: times one streaming read of the same candidates by the same thr
 echo
 echo "== publishing: a plain PyTorch loop over the same numbers =="
 "$here/tests/bench/publish/publish.py" "$build/bin/bench_publish" "${publish[@]}" || [ $? = 77 ]
+echo
+echo "== files that are not in the page cache: dd iflag=direct over the same ones =="
+"$here/tests/bench/publish/cold.py" "$build/bin/bench_publish" "${cold[@]}" || [ $? = 77 ]
 if [ "${1:-}" != --quick ]; then
     echo
     echo "== a model that does not fit =="
