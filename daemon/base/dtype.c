@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const struct {
-    const char *name;
+    char name[16]; /* zero behind its end */
     unsigned bits;
     enum dtype_kind kind;
 } types[DTYPE_COUNT] = {
@@ -51,10 +51,10 @@ unsigned dtype_bits(enum dtype t)
 
 int dtype_from_name(const char *name, size_t n)
 {
-    if (n == 0)
+    if (n == 0 || n >= sizeof types[0].name)
         return -1;
     for (int t = 0; t < DTYPE_COUNT; t++)
-        if (types[t].name[0] == name[0] && strlen(types[t].name) == n &&
+        if (types[t].name[0] == name[0] && types[t].name[n] == '\0' &&
             memcmp(types[t].name, name, n) == 0)
             return t;
     return -1;

@@ -33,6 +33,12 @@ static size_t prefix_here(const char *at, bool is_front)
     return is_front && strncmp(at, leading, n) == 0 && at[n] != '\0' ? n : 0;
 }
 
+/* Whether it is worth looking closer: most files have many names and no prefixes. */
+static bool may_have_prefix(const char *name)
+{
+    return strncmp(name, leading, sizeof leading - 1) == 0 || *name == '_' || strstr(name, "._");
+}
+
 /* Copy the name without prefixes; whether it had any. */
 static bool strip(const char *name, char to[LAYOUT_NAME_MAX + 1])
 {
@@ -75,7 +81,7 @@ static int rename_all(struct renaming *r, struct sewa_error *err)
         const char *old = l->tensors[i].name;
         if (r->names)
             r->names[i] = old;
-        if (!strip(old, name))
+        if (!may_have_prefix(old) || !strip(old, name))
             continue;
         if (!r->names) { /* the first one: most files have none and cost no memory */
             r->names = malloc(l->count * sizeof *r->names);

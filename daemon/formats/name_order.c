@@ -56,13 +56,22 @@ static size_t common_prefix(name_at *name, const void *of, size_t count)
     return n;
 }
 
+static bool is_sorted(name_at *name, const void *of, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (strcmp(name(of, i - 1), name(of, i)) >= 0)
+            return false;
+    return true;
+}
+
 int name_order(name_at *name, const void *of, size_t count, uint32_t *ret, size_t *ret_twice)
 {
-    bool is_sorted = true; /* many writers sort, and glibc's qsort does not notice */
-
     *ret_twice = 0;
-    if (count == 0)
+    if (is_sorted(name, of, count)) { /* many writers sort */
+        for (size_t i = 0; i < count; i++)
+            ret[i] = (uint32_t)i;
         return 0;
+    }
     AUTOFREE struct ranked *ranked = malloc(count * sizeof *ranked);
     if (!ranked)
         return -1;
@@ -70,10 +79,8 @@ int name_order(name_at *name, const void *of, size_t count, uint32_t *ret, size_
     for (size_t i = 0; i < count; i++) {
         const char *rest = name(of, i) + skip;
         ranked[i] = (struct ranked){ head_of(rest), rest, (uint32_t)i };
-        is_sorted = is_sorted && (i == 0 || compare(&ranked[i - 1], &ranked[i]) <= 0);
     }
-    if (!is_sorted)
-        qsort(ranked, count, sizeof *ranked, compare);
+    qsort(ranked, count, sizeof *ranked, compare);
     for (size_t i = 0; i < count; i++) {
         ret[i] = ranked[i].index;
         if (i > 0 && *ret_twice == 0 && compare(&ranked[i - 1], &ranked[i]) == 0)

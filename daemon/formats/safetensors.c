@@ -199,31 +199,31 @@ static int note_unknown(struct reader *r, const struct scanned *field, int64_t a
     return buf_failed(&r->unknown) ? no_memory(r) : 0;
 }
 
+static unsigned known_field(const struct scanned *field)
+{
+    return scanned_is(field, "dtype", 5)           ? DTYPE
+           : scanned_is(field, "shape", 5)         ? SHAPE
+           : scanned_is(field, "data_offsets", 12) ? OFFSETS
+                                                   : 0;
+}
+
 static int read_field(struct reader *r, unsigned *seen)
 {
-    static const struct {
-        const char *name;
-        size_t length;
-        unsigned bit;
-        int (*read)(struct reader *);
-    } fields[] = {
-        { "dtype", 5, DTYPE, read_dtype },
-        { "shape", 5, SHAPE, read_shape },
-        { "data_offsets", 12, OFFSETS, read_offsets },
-    };
     int64_t at = scanner_offset(&r->in);
     struct scanned field;
     int rc = scanner_key(&r->in, FIELD_ANY_MAX, &r->field, &field);
 
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i < COUNT_OF(fields); i++) {
-        if (!scanned_is(&field, fields[i].name, fields[i].length))
-            continue;
-        if (*seen & fields[i].bit)
-            return scanner_fail(&r->in, SEWA_E_CORRUPT, at, "'%s' is there twice", fields[i].name);
-        *seen |= fields[i].bit;
-        return fields[i].read(r);
+    unsigned known = known_field(&field);
+    if (*seen & known)
+        return scanner_fail(&r->in, SEWA_E_CORRUPT, at, "'%.*s' is there twice", (int)field.n,
+                            field.text);
+    *seen |= known;
+    switch (known) {
+    case DTYPE: return read_dtype(r);
+    case SHAPE: return read_shape(r);
+    case OFFSETS: return read_offsets(r);
     }
     rc = note_unknown(r, &field, at);
     return rc < 0 ? rc : scanner_skip(&r->in, 2);

@@ -65,53 +65,36 @@ int scanner_peek_far(struct scanner *s)
     }
 }
 
-int64_t scanner_offset(struct scanner *s)
+/* Digits that are in sight and cannot overflow; the others come one by one. */
+static int64_t count_in_sight(struct window *w)
 {
-    scanner_peek(s);
-    return window_offset(&s->in);
-}
+    const uint8_t *p = w->at;
+    const uint8_t *end = w->end - p < 18 ? w->end : p + 18;
+    int64_t x = 0;
 
-int scanner_take(struct scanner *s, char c, const char *wanted)
-{
-    if (scanner_peek(s) != c)
-        return scanner_unexpected(s, wanted);
-    s->in.at++;
-    return 0;
-}
-
-int scanner_next(struct scanner *s, char close, bool *is_first)
-{
-    int c = scanner_peek(s);
-
-    if (c == close) {
-        s->in.at++;
-        return 0;
-    }
-    if (!*is_first) {
-        if (c != ',')
-            return scanner_unexpected(s, close == '}' ? "',' or '}'" : "',' or ']'");
-        s->in.at++;
-    }
-    *is_first = false;
-    return 1;
+    for (; p < end && *p >= '0' && *p <= '9'; p++)
+        x = 10 * x + (*p - '0');
+    w->at = p;
+    return x;
 }
 
 int scanner_count(struct scanner *s, int64_t *ret)
 {
-    static const char wanted[] = "a whole number";
     struct window *w = &s->in;
     int c = scanner_peek(s);
     int64_t at = window_offset(w), x = 0;
 
     if (c < '0' || c > '9')
-        return scanner_unexpected(s, wanted);
-    do {
+        return scanner_unexpected(s, "a whole number");
+    if (c == '0')
+        w->at++; /* nothing may follow a leading zero */
+    else
+        x = count_in_sight(w);
+    while (c != '0' && window_has(w, 1) && *w->at >= '0' && *w->at <= '9') {
         if (__builtin_mul_overflow(x, 10, &x) || __builtin_add_overflow(x, *w->at - '0', &x))
             return scanner_fail(s, SEWA_E_CORRUPT, at, "a number larger than %" PRId64, INT64_MAX);
         w->at++;
-        if (c == '0')
-            break; /* nothing may follow a leading zero */
-    } while (window_has(w, 1) && *w->at >= '0' && *w->at <= '9');
+    }
     c = window_has(w, 1) ? *w->at : -1;
     if (c == '.' || c == 'e' || c == 'E' || (c >= '0' && c <= '9'))
         return scanner_unexpected(s, "the end of a whole number");

@@ -40,6 +40,9 @@ static inline bool scanned_is(const struct scanned *s, const char *word, size_t 
     return s->n == n && memcmp(s->text, word, n) == 0;
 }
 
+/* Fail because of what comes next, which is not what is wanted: a byte, or the end. */
+int scanner_unexpected(struct scanner *s, const char *wanted);
+
 /* Skip white space; the next byte, or -1 at the end (which the next call for a token reports). */
 int scanner_peek_far(struct scanner *s);
 static inline int scanner_peek(struct scanner *s)
@@ -52,16 +55,41 @@ static inline int scanner_peek(struct scanner *s)
 }
 
 /* Offset in the file of the next token. */
-int64_t scanner_offset(struct scanner *s);
+static inline int64_t scanner_offset(struct scanner *s)
+{
+    scanner_peek(s);
+    return window_offset(&s->in);
+}
 
 /* Take this byte, behind white space. @wanted says in messages what should be there. */
-int scanner_take(struct scanner *s, char c, const char *wanted);
+static inline int scanner_take(struct scanner *s, char c, const char *wanted)
+{
+    if (scanner_peek(s) != c)
+        return scanner_unexpected(s, wanted);
+    s->in.at++;
+    return 0;
+}
 
 /*
  * Go to the next element of a container whose bracket was taken: 1 when there is one, 0 when
  * @close was taken. *@is_first is true before the first element and belongs to this function.
  */
-int scanner_next(struct scanner *s, char close, bool *is_first);
+static inline int scanner_next(struct scanner *s, char close, bool *is_first)
+{
+    int c = scanner_peek(s);
+
+    if (c == close) {
+        s->in.at++;
+        return 0;
+    }
+    if (!*is_first) {
+        if (c != ',')
+            return scanner_unexpected(s, close == '}' ? "',' or '}'" : "',' or ']'");
+        s->in.at++;
+    }
+    *is_first = false;
+    return 1;
+}
 
 /*
  * A string of at most @max bytes, decoded. It lies in the window or, when it has escapes or is cut
@@ -82,9 +110,6 @@ int scanner_skip(struct scanner *s, unsigned depth);
 /* Fail with SEWA_E_CORRUPT or @code: "'<file>', offset <at>: <text>". Returns the code. */
 int scanner_fail(struct scanner *s, int code, int64_t at, const char *format, ...)
     SEWA_PRINTF(4, 5);
-
-/* Fail because of what comes next, which is not what is wanted: a byte, or the end. */
-int scanner_unexpected(struct scanner *s, const char *wanted);
 
 /* Fail because the bytes end before all of what is wanted was there. */
 int scanner_ends(struct scanner *s, const char *wanted);

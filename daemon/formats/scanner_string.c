@@ -4,6 +4,7 @@
  */
 #include "formats/scanner.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "base/path.h"
@@ -14,6 +15,22 @@ static const bool is_plain[256] = {
     [0x23 ... 0x5b] = true,
     [0x5d ... 0x7f] = true,
 };
+
+/*
+ * Eight at once: the high bits of those that are not plain. A byte below 0x80 is less than c where
+ * subtracting c borrows, and it is c where x ^ c is less than 1. A borrow runs on into the bytes
+ * behind, so nothing that follows the first bit that is set means anything.
+ */
+static uint64_t not_plain(const uint8_t *p)
+{
+    const uint64_t each = 0x0101010101010101;
+    uint64_t x;
+
+    memcpy(&x, p, sizeof x);
+    x = le64toh(x);
+    uint64_t quote = (x ^ '"' * each) - each, backslash = (x ^ '\\' * each) - each;
+    return (x | (x - 0x20 * each) | quote | backslash) & 0x80 * each;
+}
 
 /* A string that cannot be taken as it lies. */
 struct decoding {
@@ -169,6 +186,9 @@ static const uint8_t *skip_plain(const struct window *w)
 {
     const uint8_t *p = w->at;
 
+    for (uint64_t found; w->end - p >= 8; p += 8)
+        if ((found = not_plain(p)))
+            return p + __builtin_ctzll(found) / 8;
     while (p < w->end && is_plain[*p])
         p++;
     return p;
