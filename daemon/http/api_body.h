@@ -45,7 +45,7 @@ struct api_write {
     /* On the loop, after a successful commit and before the answer; not for a replayed one. May be
      * NULL. */
     void (*committed)(struct api_write *w);
-    void (*release)(void *arg); /* frees arg; may be NULL */
+    void (*release)(void *arg); /* frees arg */
     void *arg;
 
     unsigned status;
@@ -56,7 +56,8 @@ struct api_write {
 
 /*
  * Make a write for this request. Answers it and returns NULL when that fails or when the answer to
- * its Idempotency-Key is known already; arg is released then.
+ * its Idempotency-Key is known already; arg is released then. An arg that is NULL is one there was
+ * no memory for, and is answered as that.
  */
 struct api_write *api_write_new(struct api *a, struct request *rq, void *arg,
                                 void (*release)(void *arg));
@@ -77,13 +78,15 @@ struct api_read {
     struct work base;
     struct request *rq; /* NULL when the server has closed meanwhile */
     char *path;         /* of the database */
+    /* On the loop, first: what the request asks for. */
+    int (*begin)(struct api *a, struct request *rq, struct api_read *r, struct sewa_error *err);
     /* On the pool; sees only this struct and the database. */
     int (*read)(struct api_read *r, struct db *db, struct sewa_error *err);
-    void (*answer)(struct api_read *r); /* on the loop, after a read that did not fail */
-    void (*release)(struct api_read *r);
+    void (*answer)(struct api_read *r);  /* on the loop, after a read that did not fail */
+    void (*release)(struct api_read *r); /* also of what begin left half done */
 };
 
-/* Hold the request and read; read, answer and release are set. Owns r from here on. */
+/* Begin, hold the request and read; the functions are set. Owns r from here on. */
 void api_read_submit(struct api *a, struct request *rq, struct api_read *r);
 
 /* ---- views.c: rows as the API shows them; NULL when out of memory ---- */
@@ -110,7 +113,7 @@ struct list_reply {
     json_t *extra; /* an object whose members stand beside the items, or NULL; owned */
 };
 
-/* Read "limit" and "page_token"; answers and returns -1 when they are wrong. */
+/* Read "limit" and "page_token", and make room for items. */
 int list_begin(struct list_reply *l, struct request *rq, const char *order,
                struct page_key *ret_after, bool *ret_has_after, struct sewa_error *err);
 
@@ -128,8 +131,7 @@ int query_label(const struct request *rq, char **ret_key, const char **ret_value
 int find_run(struct api *a, const struct request *rq, struct run_row *ret, struct sewa_error *err);
 int find_job(struct api *a, const struct request *rq, struct job_row *ret, struct sewa_error *err);
 
-/* Merge the members of patch (RFC 7396) into text; heap text. @numbers: values are numbers, else
- * strings. */
+/* Merge the members of patch (RFC 7396) into text; heap text. */
 int merge_members(const char *text, const json_t *patch, char **ret, struct sewa_error *err);
 
 /* ---- handlers ---- */

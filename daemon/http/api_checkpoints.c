@@ -295,14 +295,11 @@ static int apply_patch(struct api_write *w, struct db *db, struct sewa_error *er
 void api_checkpoints_patch(struct api *a, struct request *rq)
 {
     struct patch *p = calloc(1, sizeof *p);
-    struct api_write *w = p ? api_write_new(a, rq, p, patch_free) : NULL;
+    struct api_write *w = api_write_new(a, rq, p, patch_free);
     struct sewa_error err;
 
-    if (!w) {
-        if (!p)
-            reply_fail(rq, SEWA_E_NO_MEMORY, "no memory for the request");
+    if (!w)
         return;
-    }
     int rc = request_json(rq, false, &p->body, &err);
     if (rc == 0)
         rc = check_patch(p, &err);

@@ -48,18 +48,14 @@ struct api_write *submission_begin(struct api *a, struct request *rq, unsigned s
                                    struct submission **ret)
 {
     struct submission *s = calloc(1, sizeof *s);
-
-    *ret = s;
-    if (!s) {
-        reply_fail(rq, SEWA_E_NO_MEMORY, "no memory for the request");
-        return NULL;
-    }
-    s->status = status;
     struct api_write *w = api_write_new(a, rq, s, submission_free);
-    if (w) {
-        w->apply = apply_insert;
-        w->committed = queue_inserted;
-    }
+
+    if (!w)
+        return NULL;
+    s->status = status;
+    w->apply = apply_insert;
+    w->committed = queue_inserted;
+    *ret = s;
     return w;
 }
 
@@ -242,13 +238,11 @@ static void cancel(struct api_write *w)
 static struct api_write *begin_on_target(struct api *a, struct request *rq)
 {
     struct target *t = calloc(1, sizeof *t);
+    struct api_write *w = api_write_new(a, rq, t, free);
 
-    if (!t) {
-        reply_fail(rq, SEWA_E_NO_MEMORY, "no memory for the request");
-        return NULL;
-    }
-    snprintf(t->uid, sizeof t->uid, "%s", rq->parameters[0]);
-    return api_write_new(a, rq, t, free);
+    if (w)
+        snprintf(t->uid, sizeof t->uid, "%s", rq->parameters[0]);
+    return w;
 }
 
 void api_jobs_cancel(struct api *a, struct request *rq)

@@ -40,16 +40,23 @@ static void on_lost(struct request *rq)
     ((struct api_read *)rq->user)->rq = NULL;
 }
 
+static int submit(struct api *a, struct api_read *r, struct sewa_error *err)
+{
+    r->base.run = run;
+    r->base.done = done;
+    r->path = strdup(store_path(a->o.store));
+    return r->path ? work_submit(a->o.loop, &r->base, err)
+                   : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the request");
+}
+
 void api_read_submit(struct api *a, struct request *rq, struct api_read *r)
 {
     struct sewa_error err;
 
     r->rq = rq;
-    r->base.run = run;
-    r->base.done = done;
-    r->path = strdup(store_path(a->o.store));
-    int rc = r->path ? work_submit(a->o.loop, &r->base, &err)
-                     : sewa_fail(&err, SEWA_E_NO_MEMORY, "no memory for the request");
+    int rc = r->begin(a, rq, r, &err);
+    if (rc >= 0)
+        rc = submit(a, r, &err);
     if (rc < 0) {
         reply_error(rq, &err);
         finish(r);

@@ -221,15 +221,12 @@ static void watch_changed(struct api_write *w)
 void api_runs_create(struct api *a, struct request *rq)
 {
     struct change *c = calloc(1, sizeof *c);
-    struct api_write *w = c ? api_write_new(a, rq, c, change_free) : NULL;
+    struct api_write *w = api_write_new(a, rq, c, change_free);
     AUTOJSON json_t *body = NULL;
     struct sewa_error err;
 
-    if (!w) {
-        if (!c)
-            reply_fail(rq, SEWA_E_NO_MEMORY, "no memory for the request");
+    if (!w)
         return;
-    }
     int rc = request_json(rq, false, &body, &err);
     if (rc == 0)
         rc = read_new(a, body, c, &err);
@@ -307,14 +304,11 @@ static int read_patch(struct api *a, struct change *c, struct sewa_error *err)
 void api_runs_patch(struct api *a, struct request *rq)
 {
     struct change *c = calloc(1, sizeof *c);
-    struct api_write *w = c ? api_write_new(a, rq, c, change_free) : NULL;
+    struct api_write *w = api_write_new(a, rq, c, change_free);
     struct sewa_error err;
 
-    if (!w) {
-        if (!c)
-            reply_fail(rq, SEWA_E_NO_MEMORY, "no memory for the request");
+    if (!w)
         return;
-    }
     int rc = request_json(rq, false, &c->patch, &err);
     if (rc == 0)
         rc = read_patch(a, c, &err);
@@ -362,14 +356,11 @@ static void forget(struct api_write *w)
 void api_runs_delete(struct api *a, struct request *rq)
 {
     struct change *c = calloc(1, sizeof *c);
-    struct api_write *w = c ? api_write_new(a, rq, c, change_free) : NULL;
+    struct api_write *w = api_write_new(a, rq, c, change_free);
     struct sewa_error err;
 
-    if (!w) {
-        if (!c)
-            reply_fail(rq, SEWA_E_NO_MEMORY, "no memory for the request");
+    if (!w)
         return;
-    }
     if (!(c->name = strdup(rq->parameters[0]))) {
         sewa_fail(&err, SEWA_E_NO_MEMORY, "no memory for the request");
         api_write_refuse(w, &err);

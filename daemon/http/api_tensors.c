@@ -91,8 +91,9 @@ static void release(struct api_read *base)
     free(t);
 }
 
-static int begin(struct api *a, struct request *rq, struct tensors *t, struct sewa_error *err)
+static int begin(struct api *a, struct request *rq, struct api_read *base, struct sewa_error *err)
 {
+    struct tensors *t = container_of(base, struct tensors, base);
     AUTO(checkpoint_row_clear) struct checkpoint_row row = { 0 };
     struct page_key after;
     bool has_after;
@@ -117,15 +118,12 @@ static int begin(struct api *a, struct request *rq, struct tensors *t, struct se
 void api_checkpoints_tensors(struct api *a, struct request *rq)
 {
     struct tensors *t = calloc(1, sizeof *t);
-    struct sewa_error err;
-    int rc = t ? begin(a, rq, t, &err)
-               : sewa_fail(&err, SEWA_E_NO_MEMORY, "no memory for the request");
 
-    if (rc < 0) {
-        free(t);
-        reply_error(rq, &err);
+    if (!t) {
+        reply_fail(rq, SEWA_E_NO_MEMORY, "no memory for the request");
         return;
     }
+    t->base.begin = begin;
     t->base.read = read_page;
     t->base.answer = answer;
     t->base.release = release;

@@ -125,8 +125,9 @@ static int choose_form(const struct request *rq, bool *ret_as_table, struct sewa
                      as_csv);
 }
 
-static int begin(struct api *a, struct request *rq, struct trace *t, struct sewa_error *err)
+static int begin(struct api *a, struct request *rq, struct api_read *base, struct sewa_error *err)
 {
+    struct trace *t = container_of(base, struct trace, base);
     AUTO(job_row_clear) struct job_row job = { 0 };
     int rc = request_query_int(rq, "max_points", 1, NUMBERS_MAX, NUMBERS_MAX, &t->most, err);
 
@@ -145,15 +146,12 @@ static int begin(struct api *a, struct request *rq, struct trace *t, struct sewa
 void api_jobs_trace(struct api *a, struct request *rq)
 {
     struct trace *t = calloc(1, sizeof *t);
-    struct sewa_error err;
-    int rc = t ? begin(a, rq, t, &err)
-               : sewa_fail(&err, SEWA_E_NO_MEMORY, "no memory for the request");
 
-    if (rc < 0) {
-        free(t);
-        reply_error(rq, &err);
+    if (!t) {
+        reply_fail(rq, SEWA_E_NO_MEMORY, "no memory for the request");
         return;
     }
+    t->base.begin = begin;
     t->base.read = read_trace;
     t->base.answer = answer;
     t->base.release = release;

@@ -17,8 +17,7 @@
 
 void api_write_drop(struct api_write *w)
 {
-    if (w->release)
-        w->release(w->arg);
+    w->release(w->arg);
     free(w->key);
     free(w->scope);
     free(w->body);
@@ -156,11 +155,11 @@ static char *scope_of(const struct request *rq)
 struct api_write *api_write_new(struct api *a, struct request *rq, void *arg,
                                 void (*release)(void *arg))
 {
-    struct api_write *w = calloc(1, sizeof *w);
+    struct api_write *w = arg ? calloc(1, sizeof *w) : NULL;
     struct sewa_error err;
 
     if (!w) {
-        if (release)
+        if (arg)
             release(arg);
         reply_fail(rq, SEWA_E_NO_MEMORY, "no memory for the request");
         return NULL;
