@@ -235,6 +235,20 @@ int job_last_success(struct db *db, int64_t run_id, const char *method, int64_t 
     return rc < 0 ? rc : 0;
 }
 
+int job_seconds_each(struct db *db, int64_t run_id, const char *evaluator, double *ret,
+                     struct sewa_error *err)
+{
+    AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_JOB_SECONDS_EACH);
+
+    stmt_bind_i64_if(q, ":run_id", run_id != 0, run_id);
+    stmt_bind_text(q, ":evaluator", evaluator);
+    stmt_bind_i64(q, ":newest", JOB_NEWEST);
+    int rc = stmt_next(q, err);
+    if (rc > 0)
+        *ret = stmt_f64(q, 0);
+    return rc;
+}
+
 int job_count(struct db *db, int (*each)(const char *state, int64_t count, void *arg), void *arg,
               struct sewa_error *err)
 {

@@ -9,6 +9,8 @@
 #include "base/ulid.h"
 #include "store/db.h"
 
+enum { JOB_NEWEST = 20 }; /* jobs that a forecast looks at: further ones are too old to say much */
+
 struct job_row {
     int64_t id;
     char uid[ID_TEXT_SIZE];
@@ -84,6 +86,14 @@ int job_delete(struct db *db, int64_t id, struct sewa_error *err);
 
 /* candidate_newest of the newest succeeded job of this run and method; 0 when there is none. */
 int job_last_success(struct db *db, int64_t run_id, const char *method, int64_t *ret,
+                     struct sewa_error *err);
+
+/*
+ * What the newest job with this evaluator (NULL: with none) took that succeeded in this run (0: in
+ * any) and measured something: seconds for an evaluation, or for a byte that was read when there is
+ * no evaluator. 1 found, 0 none among the newest JOB_NEWEST.
+ */
+int job_seconds_each(struct db *db, int64_t run_id, const char *evaluator, double *ret,
                      struct sewa_error *err);
 
 /* How many jobs are in each state: each(state, count). */

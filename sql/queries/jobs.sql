@@ -8,6 +8,13 @@ id, uid, run_id, run_name, method, state, reason_code, reason, request, plan, la
         SELECT 1 FROM job_labels l
         WHERE l.job_id = jobs.id AND l.key = :label_key
           AND (:label_value IS NULL OR l.value = :label_value)))
+-- Of the newest jobs that went well (in a run, or in all): what is further back says little, and its
+-- JSON is not read.
+-- part: newest
+state = 'succeeded' AND (:run_id IS NULL OR run_id = :run_id)
+  AND id >= ifnull((SELECT id FROM jobs
+                    WHERE state = 'succeeded' AND (:run_id IS NULL OR run_id = :run_id)
+                    ORDER BY id DESC LIMIT 1 OFFSET :newest - 1), 0)
 -- name: job_insert
 INSERT INTO jobs (uid, run_id, run_name, method, state, request, plan, labels, iterations,
                   evaluations_total, retry_of, candidate_newest, created_ms)
@@ -65,6 +72,15 @@ DELETE FROM jobs WHERE id = :id;
 -- name: job_last_success
 SELECT candidate_newest FROM jobs
 WHERE run_id = :run_id AND state = 'succeeded' AND method = :method
+ORDER BY id DESC LIMIT 1;
+-- The plan, which is most of a row, stays where it is.
+-- name: job_seconds_each
+SELECT json_extract(result, '$.cost.seconds') * 1.0 /
+       json_extract(result, iif(:evaluator IS NULL, '$.cost.bytes_read', '$.cost.evaluations'))
+       AS seconds_each
+FROM jobs
+WHERE {newest}
+  AND json_extract(request, '$.evaluator') IS :evaluator AND seconds_each > 0
 ORDER BY id DESC LIMIT 1;
 -- name: job_count
 SELECT state, count(*) FROM jobs GROUP BY state;

@@ -11,7 +11,6 @@
 #include "engine/arrangement.h"
 #include "engine/footprint.h"
 #include "jobs/needs.h"
-#include "store/jobs.h"
 #include "support/alloc.h"
 
 #define MODEL "w:F32:100x10 b:F32:10 n:I64:" /* 4048 bytes, 1010 floats */
@@ -437,51 +436,6 @@ static void test_notes_of_the_files_are_warnings(void **state)
                               "\"in the files: optimizer_left_aside\"]");
 }
 
-static void finish_job(struct fixture *f, const char *request, const char *cost)
-{
-    struct job_row row = { .run_id = f->run,
-                           .run_name = strdup("digits"),
-                           .method = strdup("sewa"),
-                           .request = strdup(request),
-                           .plan = strdup("{}"),
-                           .labels = strdup("{}"),
-                           .created_ms = 1 };
-    AUTOFREE char *result = NULL;
-    struct sewa_error err = { 0 };
-
-    id_new("job", 1, row.uid);
-    assert_ok(job_insert(f->ix.db, &row, NULL, 0, &err), err);
-    assert_true(asprintf(&result, "{\"cost\":%s}", cost) > 0);
-    assert_ok(job_set_result(f->ix.db, row.id, result, &err), err);
-    assert_ok(job_set_state(f->ix.db, row.id, "succeeded", "", NULL, 1, 2, &err), err);
-    job_row_clear(&row);
-}
-
-/* A forecast comes from the newest job like it. */
-static void test_expected_seconds(void **state)
-{
-    static const char sewa[] = "{\"run\":\"digits\",\"evaluator\":\"digits\",\"select\":1}";
-    struct fixture *f = *state;
-    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
-    struct sewa_error err = { 0 };
-
-    add(f, 10, NULL);
-    add(f, 20, NULL);
-    assert_ok(make(f, sewa, &p, &err), err);
-    assert_true(p->expected_seconds < 0); /* nothing was measured yet */
-    job_plan_free(TAKE(p));
-    finish_job(f, "{\"evaluator\":\"digits\"}", "{\"seconds\":9,\"evaluations\":1}");
-    finish_job(f, "{\"evaluator\":\"digits\"}", "{\"seconds\":5,\"evaluations\":10}");
-    finish_job(f, "{\"evaluator\":\"other\"}", "{\"seconds\":7,\"evaluations\":1}");
-    finish_job(f, "{\"evaluator\":null}", "{\"seconds\":3,\"bytes_read\":1000}");
-    finish_job(f, "{\"evaluator\":null}", "{\"seconds\":0,\"bytes_read\":0}");
-    assert_ok(make(f, sewa, &p, &err), err);
-    assert_true(p->expected_seconds == 0.5 * (double)p->evaluations);
-    job_plan_free(TAKE(p));
-    assert_ok(make(f, LAST "}", &p, &err), err);
-    assert_true(p->expected_seconds == 0.003 * (double)p->bytes_to_read);
-}
-
 static void test_disk(void **state)
 {
     struct fixture *f = *state;
@@ -718,7 +672,6 @@ int main(void)
         TEST(test_views_are_memory),
         TEST(test_special_tensors),
         TEST(test_notes_of_the_files_are_warnings),
-        TEST(test_expected_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
