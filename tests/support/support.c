@@ -3,6 +3,7 @@
  */
 #include "support/support.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,18 @@ void scratch_write(const char *directory, const char *name, const void *data, si
     assert_non_null(f);
     assert_int_equal(fwrite(data, 1, n, f), n);
     assert_int_equal(fclose(f), 0);
+}
+
+size_t scratch_entries(const char *directory)
+{
+    DIR *d = opendir(directory);
+    size_t n = 0;
+
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+    closedir(d);
+    return n;
 }
 
 void support_assert_failed(int rc, const struct sewa_error *err, int wanted, const char *word,

@@ -23,6 +23,9 @@ void scratch_free(char *path);
 /* Write a file, for tests that need one. */
 void scratch_write(const char *directory, const char *name, const void *data, size_t n);
 
+/* How many names stand in it, hidden ones too. */
+size_t scratch_entries(const char *directory);
+
 /* rc and err.code are this code, and the text contains this word. */
 #define assert_failed(rc, err, wanted, word) \
     support_assert_failed((rc), &(err), (wanted), (word), __FILE__, __LINE__)

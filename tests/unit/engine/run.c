@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/path.h"
 #include "formats/safetensors.h"
@@ -291,7 +292,53 @@ void run_clear(struct run *r)
     scratch_free(r->directory);
 }
 
-/* ---- engines ---- */
+int run_setup(void **state)
+{
+    struct run *r = calloc(1, sizeof *r);
+
+    assert_non_null(r);
+    run_init(r, mixed_model, MIXED_COUNT, RUN_K, 3);
+    *state = r;
+    return 0;
+}
+
+int run_teardown(void **state)
+{
+    run_clear(*state);
+    free(*state);
+    return 0;
+}
+
+void run_spoil(struct run *r, size_t candidate, const char *tensor, size_t e, double x)
+{
+    size_t t = spec_of(r, tensor);
+
+    store_number(r->specs[t].dtype, run_values(r, candidate, t), e, x);
+    run_save(r, candidate);
+}
+
+static void vanish(const char *path)
+{
+    assert_int_equal(unlink(path), 0);
+}
+
+static void touch(const char *path)
+{
+    assert_int_equal(utimensat(AT_FDCWD, path, NULL, 0), 0);
+}
+
+static void shorten(const char *path)
+{
+    assert_int_equal(truncate(path, 4000), 0);
+}
+
+const struct meddler meddlers[MEDDLER_COUNT] = {
+    { vanish, SEWA_E_GONE, "step-400" },
+    { touch, SEWA_E_CHANGED, "modified" },
+    { shorten, SEWA_E_CHANGED, "ends at offset" },
+};
+
+/* ---- engines and sources ---- */
 
 struct engine engine_with(unsigned threads, size_t table)
 {
@@ -312,4 +359,29 @@ struct resident *resident_of(const struct engine *e, const struct run *r)
 
     assert_ok(resident_open(e, &o, &resident, &err), err);
     return resident;
+}
+
+void run_check(const struct run *r, struct source *s)
+{
+    const struct model *m = s->roster->model;
+    AUTOFREE uint32_t *which = calloc(r->k, sizeof *which);
+    AUTOFREE const void **x = calloc(r->k, sizeof *x);
+    struct sewa_error err = { 0 };
+
+    for (uint32_t i = 0; i < r->k; i++)
+        which[i] = (uint32_t)(r->k - 1 - i); /* in any order */
+    for (size_t p = 0; p < model_partitions(m); p++) {
+        struct piece_walk walk = model_walk(m, p, s->piece_bytes);
+        for (struct piece piece; piece_next(&walk, &piece);) {
+            const struct model_tensor *t = &m->tensors[piece.tensor];
+            size_t size = model_element_bytes(t), spec = spec_of(r, t->name);
+            source_advise(s, &piece, which, r->k);
+            assert_ok(s->fetch(s, &piece, which, r->k, 0, x, &err), err);
+            for (size_t i = 0; i < r->k; i++) {
+                const char *want = run_values(r, which[i], spec);
+                assert_int_equal((uintptr_t)x[i] % MODEL_ALIGNMENT, 0);
+                assert_memory_equal(x[i], want + piece.first * (int64_t)size, piece.count * size);
+            }
+        }
+    }
 }

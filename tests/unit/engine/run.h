@@ -37,14 +37,35 @@ extern const struct spec mixed_model[MIXED_COUNT];
 void run_init(struct run *r, const struct spec *specs, size_t count, size_t k, uint64_t seed);
 void run_clear(struct run *r);
 
+/* The state of a test: RUN_K checkpoints of the mixed model. */
+enum { RUN_K = 5 };
+int run_setup(void **state);
+int run_teardown(void **state);
+
 /* Write the file of a checkpoint from its values and learn what the index would say. */
 void run_save(struct run *r, size_t candidate);
 
 /* Only learn it: the test has written the file. */
 void run_learn(struct run *r, size_t candidate);
 
+/* Let element e of a tensor be x, and write the file. */
+void run_spoil(struct run *r, size_t candidate, const char *tensor, size_t e, double x);
+
+/* Each byte that a source gives of each piece is that of the values. */
+void run_check(const struct run *r, struct source *s);
+
 void *run_values(const struct run *r, size_t candidate, size_t tensor);
 char *run_path(const struct run *r, size_t candidate); /* heap */
+
+/* What may become of the file of checkpoint 4 while it is in use, and what is said then. */
+struct meddler {
+    void (*meddle)(const char *path);
+    int wanted;
+    const char *word;
+};
+
+enum { MEDDLER_COUNT = 3 };
+extern const struct meddler meddlers[MEDDLER_COUNT];
 
 int64_t spec_elements(const struct spec *s);
 size_t spec_size(const struct spec *s); /* bytes of an element */

@@ -4,7 +4,6 @@
  */
 #include "support/support.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,18 +30,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static size_t entries(const char *directory)
-{
-    DIR *d = opendir(directory);
-    size_t n = 0;
-
-    assert_non_null(d);
-    for (struct dirent *e; (e = readdir(d)) != NULL;)
-        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
-    closedir(d);
-    return n;
-}
-
 static void check_file(const char *directory, const char *want)
 {
     AUTOFREE char *path = path_join(directory, "model");
@@ -51,7 +38,7 @@ static void check_file(const char *directory, const char *want)
 
     assert_ok(file_read(path, 1000, &file, &err), err);
     assert_string_equal(buf_cstr(&file), want);
-    assert_int_equal(entries(directory), 1);
+    assert_int_equal(scratch_entries(directory), 1);
 }
 
 static int write_two_parts(const char *directory, uint8_t sha256[SHA256_SIZE],
@@ -98,9 +85,9 @@ static void test_nothing_is_visible_before(void **state)
     assert_ok(outfile_append(o, "half", 4, &err), err);
     assert_ok(outfile_wait(o, &err), err);
     assert_int_equal(access(path, F_OK), -1);
-    assert_int_equal(entries(*state), 1);
+    assert_int_equal(scratch_entries(*state), 1);
     outfile_close(o);
-    assert_int_equal(entries(*state), 0);
+    assert_int_equal(scratch_entries(*state), 0);
     outfile_close(NULL);
 }
 
@@ -134,7 +121,7 @@ static int write_large(const char *directory, const size_t *parts, size_t shift,
         assert_ok(file_read(path, 2 * LARGE, &file, err), *err);
         assert_int_equal(file.len, total);
         assert_memory_equal(file.data, bytes, total);
-        assert_int_equal(entries(directory), 1);
+        assert_int_equal(scratch_entries(directory), 1);
     }
     return rc;
 }
@@ -167,7 +154,7 @@ static void test_large_files(void **state)
     assert_failed(write_large(*state, rows[1].parts, 0, &err), err, SEWA_E_NO_SPACE,
                   "at offset 4194304");
     failpoint_set(NULL);
-    assert_int_equal(entries(*state), 1); /* the one before */
+    assert_int_equal(scratch_entries(*state), 1); /* the one before */
 #endif
 }
 
@@ -187,7 +174,7 @@ static void test_space(void **state)
     assert_non_null(strstr(err.text, "bytes free"));
     assert_failed(outfile_create(*state, "model", 0640, 1, too_much, &o, &err), err,
                   SEWA_E_NO_SPACE, "must stay free");
-    assert_int_equal(entries(*state), 0);
+    assert_int_equal(scratch_entries(*state), 0);
     assert_null(o);
 }
 
@@ -236,7 +223,7 @@ static void test_failing_calls(void **state)
         struct sewa_error err = { 0 };
         failpoint_set(rows[i].points);
         assert_failed(write_two_parts(*state, sha256, &err), err, rows[i].wanted, rows[i].word);
-        assert_int_equal(entries(*state), 0);
+        assert_int_equal(scratch_entries(*state), 0);
     }
     failpoint_set("outfile_reserve=errno:EIO"); /* a file system that cannot reserve is fine */
     uint8_t sha256[SHA256_SIZE];
@@ -290,7 +277,7 @@ static void test_no_memory(void **state)
             break;
         }
         assert_failed(rc, err, SEWA_E_NO_MEMORY, "no memory");
-        assert_int_equal(entries(*state), 0);
+        assert_int_equal(scratch_entries(*state), 0);
     }
 }
 

@@ -4,64 +4,17 @@
  */
 #include "run.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/failpoint.h"
-#include "base/fdio.h"
 #include "support/alloc.h"
-
-static int setup(void **state)
-{
-    struct run *r = calloc(1, sizeof *r);
-
-    assert_non_null(r);
-    run_init(r, mixed_model, MIXED_COUNT, 5, 3);
-    *state = r;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    run_clear(*state);
-    free(*state);
-    return 0;
-}
 
 static struct resident_options options_of(const struct run *r)
 {
     return (struct resident_options){ .candidates = r->candidates, .count = r->k };
-}
-
-/* Through the source, as every pass sees it. */
-static void check_contents(struct resident *resident, const struct run *r)
-{
-    struct source *s = resident_source(resident);
-    const struct model *m = resident_model(resident);
-    uint32_t which[8];
-    const void *x[8];
-    struct sewa_error err = { 0 };
-
-    for (uint32_t i = 0; i < r->k; i++)
-        which[i] = (uint32_t)(r->k - 1 - i); /* in any order */
-    for (size_t p = 0; p < model_partitions(m); p++) {
-        struct piece_walk walk = model_walk(m, p, 0);
-        for (struct piece piece; piece_next(&walk, &piece);) {
-            const struct model_tensor *t = &m->tensors[piece.tensor];
-            size_t size = model_element_bytes(t), spec = spec_of(r, t->name);
-            assert_ok(s->fetch(s, &piece, which, r->k, 0, x, &err), err);
-            for (size_t i = 0; i < r->k; i++) {
-                const char *want = run_values(r, which[i], spec);
-                assert_int_equal((uintptr_t)x[i] % MODEL_ALIGNMENT, 0);
-                assert_memory_equal(x[i], want + piece.first * (int64_t)size, piece.count * size);
-            }
-        }
-    }
 }
 
 static void test_contents(void **state)
@@ -73,7 +26,7 @@ static void test_contents(void **state)
         AUTO(engine_clear) struct engine e = engine_with(threads[i], 0);
         AUTOPTR(resident_close) struct resident *resident = resident_of(&e, r);
         size_t count = 1;
-        check_contents(resident, r);
+        run_check(r, resident_source(resident));
         assert_null(resident_nonfinite(resident, &count));
         assert_int_equal(count, 0);
     }
@@ -93,7 +46,7 @@ static void test_large_tensors_are_cut(void **state)
     (void)state;
     run_init(&r, large, COUNT_OF(large), 1, 5);
     AUTOPTR(resident_close) struct resident *one = resident_of(&e, &r);
-    check_contents(one, &r);
+    run_check(&r, resident_source(one));
     assert_int_equal(resident_bytes_read(one), 7 + 4 * (10 * 1000 * 1000 + 1) + 8 * 1001);
     assert_true(resident_memory_bytes(one) >= resident_bytes_read(one));
 }
@@ -190,14 +143,6 @@ static void test_the_budget(void **state)
 
 /* ---- values that are not finite ---- */
 
-static void spoil(struct run *r, size_t candidate, const char *tensor, size_t e, double x)
-{
-    size_t t = spec_of(r, tensor);
-
-    store_number(r->specs[t].dtype, run_values(r, candidate, t), e, x);
-    run_save(r, candidate);
-}
-
 static void test_nonfinite_is_refused(void **state)
 {
     static const char *const tensors[] = { "z.embedding", "layers.10.weight", "layers.9.weight",
@@ -214,12 +159,12 @@ static void test_nonfinite_is_refused(void **state)
         size_t last = (size_t)spec_elements(&r->specs[t]) - 1;
         double was = number_at(r->specs[t].dtype, run_values(r, 3, t), last);
 
-        spoil(r, 3, tensors[i], last, i % 2 ? NAN : -INFINITY);
+        run_spoil(r, 3, tensors[i], last, i % 2 ? NAN : -INFINITY);
         assert_failed(resident_open(&e, &o, &resident, &err), err, SEWA_E_NONFINITE,
                       "checkpoint 'ckpt_3' (step 300)");
         snprintf(word, sizeof word, "tensor '%s' has 1 of %zu values", tensors[i], last + 1);
         assert_non_null(strstr(err.text, word));
-        spoil(r, 3, tensors[i], last, was);
+        run_spoil(r, 3, tensors[i], last, was);
     }
     struct sewa_error err = { 0 };
     assert_ok(resident_open(&e, &o, &resident, &err), err);
@@ -236,9 +181,9 @@ static void test_nonfinite_is_listed(void **state)
     size_t count = 0;
 
     for (size_t n = 0; n < 70001; n += 10000) /* in several steps of reading */
-        spoil(r, 4, "layers.9.weight", n, NAN);
-    spoil(r, 1, "scalar", 0, INFINITY);
-    spoil(r, 1, "double", 7, INFINITY);
+        run_spoil(r, 4, "layers.9.weight", n, NAN);
+    run_spoil(r, 1, "scalar", 0, INFINITY);
+    run_spoil(r, 1, "double", 7, INFINITY);
     assert_failed(resident_open(&e, &o, &resident, &err), err, SEWA_E_NONFINITE,
                   "'ckpt_1' (step 100): tensor 'double'");
     assert_non_null(strstr(err.text, "and 2 more tensors have such values"));
@@ -254,7 +199,7 @@ static void test_nonfinite_is_listed(void **state)
     assert_int_equal(list[2].candidate, 4);
     assert_string_equal(m->tensors[list[2].tensor].name, "layers.9.weight");
     assert_int_equal(list[2].count, 8);
-    check_contents(resident, r);
+    run_check(r, resident_source(resident));
     resident_close(resident);
 }
 
@@ -314,31 +259,6 @@ static void on_progress_meddle(struct progress *p, int64_t done, int64_t total)
         m->meddle(m->path);
     m->is_done = true;
 }
-
-static void vanish(const char *path)
-{
-    assert_int_equal(unlink(path), 0);
-}
-
-static void touch(const char *path)
-{
-    assert_int_equal(utimensat(AT_FDCWD, path, NULL, 0), 0);
-}
-
-static void shorten(const char *path)
-{
-    assert_int_equal(truncate(path, 4000), 0);
-}
-
-static const struct {
-    void (*meddle)(const char *path);
-    int wanted;
-    const char *word;
-} meddlers[] = {
-    { vanish, SEWA_E_GONE, "step-400" },
-    { touch, SEWA_E_CHANGED, "modified" },
-    { shorten, SEWA_E_CHANGED, "ends at offset" },
-};
 
 static void test_changes_while_reading(void **state)
 {
@@ -402,7 +322,7 @@ static void test_no_memory(void **state)
     struct resident *resident = NULL;
     struct sewa_error err = { 0 };
 
-    spoil(r, 1, "scalar", 0, NAN); /* the list is memory, too */
+    run_spoil(r, 1, "scalar", 0, NAN); /* the list is memory, too */
     o.allow_nonfinite = true;
     for (int64_t n = 0;; n++) {
         alloc_fail_at(n);
@@ -422,19 +342,19 @@ static void test_no_memory(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_contents, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_contents, run_setup, run_teardown),
         cmocka_unit_test(test_large_tensors_are_cut),
         cmocka_unit_test(test_empty_models),
-        cmocka_unit_test_setup_teardown(test_progress_and_cancelling, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_progress_and_cancelling, run_setup, run_teardown),
         cmocka_unit_test(test_no_candidates),
-        cmocka_unit_test_setup_teardown(test_the_budget, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_nonfinite_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_nonfinite_is_listed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_budget, run_setup, run_teardown),
+        cmocka_unit_test_setup_teardown(test_nonfinite_is_refused, run_setup, run_teardown),
+        cmocka_unit_test_setup_teardown(test_nonfinite_is_listed, run_setup, run_teardown),
         cmocka_unit_test(test_other_tensors),
         cmocka_unit_test(test_types_without_an_average),
-        cmocka_unit_test_setup_teardown(test_changes_while_reading, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_failing_calls, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_changes_while_reading, run_setup, run_teardown),
+        cmocka_unit_test_setup_teardown(test_failing_calls, run_setup, run_teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory, run_setup, run_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

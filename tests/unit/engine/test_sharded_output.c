@@ -3,9 +3,8 @@
  * own reader finds it whole by its index, and a failure anywhere leaves nothing behind. Edge case
  * "sharded input gives sharded output with an index; the index is written last".
  */
-#include "run.h"
+#include "place.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,10 +14,7 @@
 #include "base/failpoint.h"
 #include "base/fdio.h"
 #include "base/path.h"
-#include "engine/materialize.h"
-#include "engine/stream.h"
 #include "formats/checkpoint.h"
-#include "formats/safetensors.h"
 #include "support/alloc.h"
 
 enum { K = 3 };
@@ -26,104 +22,47 @@ enum { K = 3 };
 static const double uneven[K] = { 0.5, 0.2, 0.3 };
 static const struct layout_metadata metadata[] = { { "sewa.method", "uniform" } };
 
-struct fixture {
-    struct run run;
-    struct engine engine;
-    struct resident *resident;
-    char *directory; /* of the output */
-};
-
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof *f);
-
-    assert_non_null(f);
-    run_init(&f->run, mixed_model, MIXED_COUNT, K, 5);
-    f->engine = engine_with(2, 0);
-    f->resident = resident_of(&f->engine, &f->run);
-    f->directory = scratch_new();
-    *state = f;
-    return 0;
+    return place_setup(state, K, 5);
 }
 
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-
-    scratch_free(f->directory);
-    resident_close(f->resident);
-    engine_clear(&f->engine);
-    run_clear(&f->run);
-    free(f);
-    return 0;
-}
-
-static struct materialize_options options_of(const struct fixture *f, int64_t limit)
+static struct materialize_options options_of(const struct place *p, int64_t limit)
 {
     return (struct materialize_options){ .alpha = uneven,
-                                         .directory = f->directory,
+                                         .directory = p->directory,
                                          .max_file_bytes = limit,
                                          .metadata = metadata,
                                          .metadata_count = 1 };
 }
 
-static size_t entries(const char *directory)
-{
-    DIR *d = opendir(directory);
-    size_t n = 0;
-
-    assert_non_null(d);
-    for (struct dirent *e; (e = readdir(d)) != NULL;)
-        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
-    closedir(d);
-    return n;
-}
-
-static void empty(const struct fixture *f, const struct materialized *m)
+static void empty(const struct place *p, const struct materialized *m)
 {
     for (size_t i = 0; i < m->file_count; i++) {
-        AUTOFREE char *path = path_join(f->directory, m->files[i].name);
+        AUTOFREE char *path = path_join(p->directory, m->files[i].name);
         assert_int_equal(unlink(path), 0);
     }
-    assert_int_equal(entries(f->directory), 0);
+    assert_int_equal(scratch_entries(p->directory), 0);
 }
 
-static void make(const struct fixture *f, int64_t limit, struct materialized *ret)
+static void make(const struct place *p, int64_t limit, struct materialized *ret)
 {
-    struct materialize_options o = options_of(f, limit);
+    struct materialize_options o = options_of(p, limit);
     struct sewa_error err = { 0 };
 
-    assert_ok(materialize(&f->engine, resident_source(f->resident), &o, ret, &err), err);
-    assert_int_equal(entries(f->directory), ret->file_count);
+    assert_ok(materialize(&p->engine, resident_source(p->resident), &o, ret, &err), err);
+    assert_int_equal(scratch_entries(p->directory), ret->file_count);
 }
 
-/* The file's bytes, and what its header says. */
-struct opened {
-    struct buf bytes;
-    struct layout *layout;
-};
-
-static void opened_clear(struct opened *o)
+/* A file that is what the result says. */
+static void open_file(const struct place *p, const struct materialized_file *m, struct opened *ret)
 {
-    buf_clear(&o->bytes);
-    layout_free(o->layout);
-}
-
-static void open_file(const struct fixture *f, const struct materialized_file *m,
-                      struct opened *ret)
-{
-    AUTOFREE char *path = path_join(f->directory, m->name);
-    struct sewa_error err = { 0 };
     uint8_t sha256[SHA256_SIZE];
 
-    memset(ret, 0, sizeof *ret);
-    assert_ok(file_read(path, 1 << 26, &ret->bytes, &err), err);
+    opened_init(ret, p, m->name);
     assert_int_equal(ret->bytes.len, m->bytes);
     sha256_of(ret->bytes.data, ret->bytes.len, sha256);
     assert_memory_equal(sha256, m->sha256, SHA256_SIZE);
-    assert_ok(
-        safetensors_parse(ret->bytes.data, ret->bytes.len, path, m->bytes, &ret->layout, &err),
-        err);
 }
 
 static int64_t header_bytes(const struct opened *o)
@@ -132,14 +71,14 @@ static int64_t header_bytes(const struct opened *o)
 }
 
 /* Data of the files, one behind the other, are those of the one file. */
-static void check_data(const struct fixture *f, const struct materialized *m,
+static void check_data(const struct place *p, const struct materialized *m,
                        const struct opened *whole)
 {
     size_t at = (size_t)header_bytes(whole), tensors = 0;
 
     for (size_t i = 0; i + 1 < m->file_count; i++) {
         AUTO(opened_clear) struct opened part;
-        open_file(f, &m->files[i], &part);
+        open_file(p, &m->files[i], &part);
         size_t n = (size_t)layout_data_bytes(part.layout);
         assert_in_range(n, 0, whole->bytes.len - at);
         assert_memory_equal(part.bytes.data + header_bytes(&part), whole->bytes.data + at, n);
@@ -160,16 +99,16 @@ static void check_data(const struct fixture *f, const struct materialized *m,
 }
 
 /* As sewad would find it in a directory of a run. */
-static void check_index(const struct fixture *f, const struct opened *whole)
+static void check_index(const struct place *p, const struct opened *whole)
 {
-    AUTOCLOSE int fd = open(f->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTOCLOSE int fd = open(p->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     AUTOPTR(layout_free) struct layout *l = NULL;
-    AUTOFREE char *path = path_join(f->directory, "model.safetensors.index.json");
+    AUTOFREE char *path = path_join(p->directory, "model.safetensors.index.json");
     AUTO(buf_clear) struct buf text = { 0 };
     struct sewa_error err = { 0 };
     char total[64];
 
-    assert_ok(checkpoint_read_directory(fd, f->directory, NULL, &l, &err), err);
+    assert_ok(checkpoint_read_directory(fd, p->directory, NULL, &l, &err), err);
     assert_ok(layout_compare(whole->layout, "whole", l, "shards", &err), err);
     assert_ok(file_read(path, 1 << 20, &text, &err), err);
     buf_char(&text, '\0');
@@ -178,12 +117,12 @@ static void check_index(const struct fixture *f, const struct opened *whole)
     assert_non_null(strstr(buf_cstr(&text), total));
 }
 
-static void check_limit(const struct fixture *f, const struct materialized *m, int64_t limit)
+static void check_limit(const struct place *p, const struct materialized *m, int64_t limit)
 {
     for (size_t i = 0; i + 1 < m->file_count; i++) {
         AUTO(opened_clear) struct opened part;
         char name[64];
-        open_file(f, &m->files[i], &part);
+        open_file(p, &m->files[i], &part);
         assert_true(m->files[i].bytes <= limit || part.layout->count == 1);
         snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", i + 1, m->file_count - 1);
         assert_string_equal(m->files[i].name, name);
@@ -194,25 +133,25 @@ static void check_limit(const struct fixture *f, const struct materialized *m, i
 static void test_the_bytes_of_one_file(void **state)
 {
     static const int64_t limits[] = { 1, 300, 1000, 5000, 20000, 100000 };
-    const struct fixture *f = *state;
+    const struct place *p = *state;
     AUTO(materialized_clear) struct materialized one = { 0 };
     AUTO(opened_clear) struct opened whole;
     size_t before = SIZE_MAX;
 
-    make(f, 0, &one);
-    open_file(f, &one.files[0], &whole);
-    empty(f, &one);
+    make(p, 0, &one);
+    open_file(p, &one.files[0], &whole);
+    empty(p, &one);
     for (size_t i = 0; i < COUNT_OF(limits) && limits[i] < one.files[0].bytes; i++) {
         AUTO(materialized_clear) struct materialized m = { 0 };
-        make(f, limits[i], &m);
+        make(p, limits[i], &m);
         assert_true(m.file_count > 2 && m.file_count <= before);
         if (i == 0)
             assert_int_equal(m.file_count, MIXED_COUNT + 1); /* smaller than every tensor */
         before = m.file_count;
-        check_limit(f, &m, limits[i]);
-        check_data(f, &m, &whole);
-        check_index(f, &whole);
-        empty(f, &m);
+        check_limit(p, &m, limits[i]);
+        check_data(p, &m, &whole);
+        check_index(p, &whole);
+        empty(p, &m);
     }
     assert_true(before < MIXED_COUNT);
 }
@@ -220,40 +159,40 @@ static void test_the_bytes_of_one_file(void **state)
 /* A limit that is just enough is enough, for one file and for the first of several. */
 static void test_a_limit_is_used_to_the_byte(void **state)
 {
-    const struct fixture *f = *state;
+    const struct place *p = *state;
     AUTO(materialized_clear) struct materialized one = { 0 }, same = { 0 }, two = { 0 };
     AUTO(materialized_clear) struct materialized again = { 0 }, less = { 0 };
 
-    make(f, 0, &one);
-    empty(f, &one);
-    make(f, one.files[0].bytes, &same);
+    make(p, 0, &one);
+    empty(p, &one);
+    make(p, one.files[0].bytes, &same);
     assert_int_equal(same.file_count, 1);
     assert_string_equal(same.files[0].name, "model.safetensors");
     assert_memory_equal(same.files[0].sha256, one.files[0].sha256, SHA256_SIZE);
-    empty(f, &same);
-    make(f, one.files[0].bytes - 1, &two);
+    empty(p, &same);
+    make(p, one.files[0].bytes - 1, &two);
     assert_int_equal(two.file_count, 3);
-    empty(f, &two);
-    make(f, two.files[0].bytes, &again);
+    empty(p, &two);
+    make(p, two.files[0].bytes, &again);
     assert_int_equal(again.files[0].bytes, two.files[0].bytes);
-    empty(f, &again);
-    make(f, two.files[0].bytes - 1, &less);
+    empty(p, &again);
+    make(p, two.files[0].bytes - 1, &less);
     assert_true(less.files[0].bytes < two.files[0].bytes);
-    empty(f, &less);
+    empty(p, &less);
 }
 
 static void test_threads_change_nothing(void **state)
 {
-    const struct fixture *f = *state;
+    const struct place *p = *state;
     AUTO(materialized_clear) struct materialized first = { 0 };
-    struct materialize_options o = options_of(f, 5000);
+    struct materialize_options o = options_of(p, 5000);
 
-    make(f, 5000, &first);
+    make(p, 5000, &first);
     for (unsigned threads = 1; threads < 4; threads++) {
         AUTO(engine_clear) struct engine e = engine_with(threads, 0);
         AUTO(materialized_clear) struct materialized m = { 0 };
         struct sewa_error err = { 0 };
-        assert_ok(materialize(&e, resident_source(f->resident), &o, &m, &err), err);
+        assert_ok(materialize(&e, resident_source(p->resident), &o, &m, &err), err);
         assert_int_equal(m.file_count, first.file_count);
         for (size_t i = 0; i < m.file_count; i++)
             assert_memory_equal(m.files[i].sha256, first.files[i].sha256, SHA256_SIZE);
@@ -268,24 +207,20 @@ static void test_files_of_many_windows(void **state)
                                          { "b", DTYPE_U8, 1, { 5 } },
                                          { "c", DTYPE_F32, 1, { TENSOR } },
                                          { "d", DTYPE_F16, 1, { 7 } } };
-    struct fixture f = { .engine = engine_with(2, 0), .directory = scratch_new() };
+    AUTO(place_clear) struct place p = { .engine = engine_with(2, 0), .directory = scratch_new() };
     AUTO(materialized_clear) struct materialized one = { 0 }, many = { 0 };
     AUTO(opened_clear) struct opened whole;
 
     (void)state;
-    run_init(&f.run, large, 4, K, 1);
-    f.resident = resident_of(&f.engine, &f.run);
-    make(&f, 0, &one);
-    open_file(&f, &one.files[0], &whole);
-    empty(&f, &one);
-    make(&f, 4 * TENSOR + 4096, &many);
+    run_init(&p.run, large, 4, K, 1);
+    p.resident = resident_of(&p.engine, &p.run);
+    make(&p, 0, &one);
+    open_file(&p, &one.files[0], &whole);
+    empty(&p, &one);
+    make(&p, 4 * TENSOR + 4096, &many);
     assert_int_equal(many.file_count, 3);
-    check_data(&f, &many, &whole);
-    check_index(&f, &whole);
-    resident_close(f.resident);
-    engine_clear(&f.engine);
-    run_clear(&f.run);
-    scratch_free(f.directory);
+    check_data(&p, &many, &whole);
+    check_index(&p, &whole);
 }
 
 struct watching {
@@ -304,21 +239,21 @@ static void on_progress(struct progress *p, int64_t done, int64_t total)
 
 static void test_names_mode_and_progress(void **state)
 {
-    const struct fixture *f = *state;
+    const struct place *p = *state;
     AUTO(materialized_clear) struct materialized m = { 0 };
     struct watching w = { .progress.on_progress = on_progress };
-    struct materialize_options o = options_of(f, 1);
+    struct materialize_options o = options_of(p, 1);
     struct sewa_error err = { 0 };
     int64_t sum = 0;
 
     o.name = "soup.safetensors";
     o.mode = 0600;
     o.progress = &w.progress;
-    assert_ok(materialize(&f->engine, resident_source(f->resident), &o, &m, &err), err);
+    assert_ok(materialize(&p->engine, resident_source(p->resident), &o, &m, &err), err);
     assert_string_equal(m.files[0].name, "soup-00001-of-00015.safetensors");
     assert_string_equal(m.files[15].name, "soup.safetensors.index.json");
     for (size_t i = 0; i < m.file_count; i++) {
-        AUTOFREE char *path = path_join(f->directory, m.files[i].name);
+        AUTOFREE char *path = path_join(p->directory, m.files[i].name);
         struct stat st;
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_mode & 0777, 0600);
@@ -326,48 +261,36 @@ static void test_names_mode_and_progress(void **state)
     }
     assert_int_equal(w.done, sum);
     assert_int_equal(w.total, sum);
-    empty(f, &m);
+    empty(p, &m);
 }
 
 /* ---- refusals ---- */
 
-static void check_refused(const struct fixture *f, const struct materialize_options *o, int wanted,
-                          const char *word)
-{
-    struct materialized result = { 0 };
-    struct sewa_error err = { 0 };
-
-    assert_failed(materialize(&f->engine, resident_source(f->resident), o, &result, &err), err,
-                  wanted, word);
-    assert_int_equal(entries(f->directory), 0);
-    assert_null(result.files);
-}
-
 static void test_refusals(void **state)
 {
-    const struct fixture *f = *state;
-    AUTOFREE char *ingredient = run_path(&f->run, 1);
+    const struct place *p = *state;
+    AUTOFREE char *ingredient = run_path(&p->run, 1);
     char name[ARRANGEMENT_NAME_MAX];
-    struct materialize_options o = options_of(f, 1000);
+    struct materialize_options o = options_of(p, 1000);
 
     memset(name, 'x', sizeof name - 1);
     name[sizeof name - 1] = '\0';
     o.name = name;
-    check_refused(f, &o, SEWA_E_INVALID, "is 255 bytes, too long");
-    o = options_of(f, 1000);
+    check_refused(p, &o, SEWA_E_INVALID, "is 255 bytes, too long");
+    o = options_of(p, 1000);
     o.keep_free_bytes = INT64_C(1) << 60;
-    check_refused(f, &o, SEWA_E_NO_SPACE, "files in");
+    check_refused(p, &o, SEWA_E_NO_SPACE, "files in");
     /* found out when all shards are there: they go again */
-    o = options_of(f, 1000);
+    o = options_of(p, 1000);
     assert_int_equal(utimensat(AT_FDCWD, ingredient, NULL, 0), 0);
-    check_refused(f, &o, SEWA_E_CHANGED, "ckpt_1");
+    check_refused(p, &o, SEWA_E_CHANGED, "ckpt_1");
 }
 
 #ifdef SEWA_FAILPOINTS
 /* The n-th call of each kind fails, until there are no more. */
-static void fail_each(const struct fixture *f, const char *point, size_t least)
+static void fail_each(const struct place *p, const char *point, size_t least)
 {
-    struct materialize_options o = options_of(f, 2000);
+    struct materialize_options o = options_of(p, 2000);
     char text[80];
 
     for (size_t n = 1;; n++) {
@@ -375,15 +298,15 @@ static void fail_each(const struct fixture *f, const char *point, size_t least)
         struct sewa_error err = { 0 };
         snprintf(text, sizeof text, "%s=errno:EIO@%zu", point, n);
         failpoint_set(text);
-        int rc = materialize(&f->engine, resident_source(f->resident), &o, &m, &err);
+        int rc = materialize(&p->engine, resident_source(p->resident), &o, &m, &err);
         failpoint_set(NULL);
         if (rc == 0) {
             assert_true(n > least && n > m.file_count);
-            empty(f, &m);
+            empty(p, &m);
             return;
         }
         assert_int_equal(rc, SEWA_E_IO);
-        assert_int_equal(entries(f->directory), 0);
+        assert_int_equal(scratch_entries(p->directory), 0);
     }
 }
 #endif
@@ -393,10 +316,10 @@ static void test_failures_in_the_middle(void **state)
 #ifdef SEWA_FAILPOINTS
     static const char *const points[] = { "fdio_write", "outfile_create", "outfile_sync",
                                           "outfile_rename", "outfile_sync_directory" };
-    const struct fixture *f = *state;
+    const struct place *p = *state;
 
     for (size_t i = 0; i < COUNT_OF(points); i++)
-        fail_each(f, points[i], 3);
+        fail_each(p, points[i], 3);
 #else
     (void)state;
     skip();
@@ -406,16 +329,16 @@ static void test_failures_in_the_middle(void **state)
 static void test_the_index_is_the_last(void **state)
 {
 #ifdef SEWA_FAILPOINTS
-    const struct fixture *f = *state;
+    const struct place *p = *state;
     AUTO(materialized_clear) struct materialized m = { 0 };
-    struct materialize_options o = options_of(f, 2000);
+    struct materialize_options o = options_of(p, 2000);
     char text[80];
 
-    make(f, 2000, &m);
-    empty(f, &m);
+    make(p, 2000, &m);
+    empty(p, &m);
     snprintf(text, sizeof text, "outfile_create=errno:EIO@%zu", m.file_count);
     failpoint_set(text);
-    check_refused(f, &o, SEWA_E_IO, "model.safetensors.index.json");
+    check_refused(p, &o, SEWA_E_IO, "model.safetensors.index.json");
     failpoint_set(NULL);
 #else
     (void)state;
@@ -425,22 +348,22 @@ static void test_the_index_is_the_last(void **state)
 
 static void test_no_memory(void **state)
 {
-    const struct fixture *f = *state;
+    const struct place *p = *state;
     AUTO(engine_clear) struct engine e = engine_with(1, 0);
-    struct materialize_options o = options_of(f, 5000);
+    struct materialize_options o = options_of(p, 5000);
     struct materialized result = { 0 };
     struct sewa_error err = { 0 };
 
     for (int64_t n = 0;; n++) {
         alloc_fail_at(n);
-        int rc = materialize(&e, resident_source(f->resident), &o, &result, &err);
+        int rc = materialize(&e, resident_source(p->resident), &o, &result, &err);
         if (!alloc_fired()) {
             assert_ok(rc, err);
             assert_true(n > 50);
             break;
         }
         assert_failed(rc, err, SEWA_E_NO_MEMORY, "memory");
-        assert_int_equal(entries(f->directory), 0);
+        assert_int_equal(scratch_entries(p->directory), 0);
         assert_null(result.files);
     }
     materialized_clear(&result);
@@ -449,15 +372,15 @@ static void test_no_memory(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_the_bytes_of_one_file, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_limit_is_used_to_the_byte, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_threads_change_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_bytes_of_one_file, setup, place_teardown),
+        cmocka_unit_test_setup_teardown(test_a_limit_is_used_to_the_byte, setup, place_teardown),
+        cmocka_unit_test_setup_teardown(test_threads_change_nothing, setup, place_teardown),
         cmocka_unit_test(test_files_of_many_windows),
-        cmocka_unit_test_setup_teardown(test_names_mode_and_progress, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_failures_in_the_middle, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_index_is_the_last, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_names_mode_and_progress, setup, place_teardown),
+        cmocka_unit_test_setup_teardown(test_refusals, setup, place_teardown),
+        cmocka_unit_test_setup_teardown(test_failures_in_the_middle, setup, place_teardown),
+        cmocka_unit_test_setup_teardown(test_the_index_is_the_last, setup, place_teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory, setup, place_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

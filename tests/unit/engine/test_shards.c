@@ -80,15 +80,10 @@ static void write_index(const struct run *r, const char *directory)
     scratch_write(directory, "model.safetensors.index.json", buf_cstr(&text), text.len);
 }
 
-static char *directory_of(const struct run *r, size_t candidate)
-{
-    return path_join(r->directory, r->candidates[candidate].file);
-}
-
 /* What the index would say of it. */
 static void learn(struct run *r, size_t candidate)
 {
-    AUTOFREE char *path = directory_of(r, candidate);
+    AUTOFREE char *path = run_path(r, candidate);
     AUTOCLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     AUTOPTR(layout_free) struct layout *l = NULL;
     struct sewa_error err = { 0 };
@@ -99,7 +94,7 @@ static void learn(struct run *r, size_t candidate)
 
 static void save_shards(struct run *r, size_t candidate)
 {
-    AUTOFREE char *path = directory_of(r, candidate);
+    AUTOFREE char *path = run_path(r, candidate);
 
     mkdir(path, 0755);
     for (size_t i = 0; i < SHARDS; i++)
@@ -192,7 +187,7 @@ static void test_same_numbers(void **state)
 static void test_digest_is_over_all_files(void **state)
 {
     struct fixture *f = *state;
-    AUTOFREE char *path = directory_of(&f->shards, 1);
+    AUTOFREE char *path = run_path(&f->shards, 1);
     AUTOPTR(sha256_free) struct sha256 *expected = sha256_new();
     uint8_t want[32], got[32];
     struct sewa_error err = { 0 };
@@ -313,7 +308,7 @@ static void test_a_shard_is_another_one(void **state)
     const struct candidate *c = &f->shards.candidates[0];
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        AUTOFREE char *directory = directory_of(&f->shards, 0);
+        AUTOFREE char *directory = run_path(&f->shards, 0);
         AUTOFREE char *path = path_join(directory, "model-00003-of-00004.safetensors");
         struct sewa_error err = { 0 };
         assert_ok(candidate_verify(c, &err), err);

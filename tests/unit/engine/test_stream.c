@@ -17,31 +17,13 @@
 
 #include "base/failpoint.h"
 #include "base/fdio.h"
-#include "base/path.h"
 #include "engine/dots.h"
 #include "engine/materialize.h"
 #include "engine/mix.h"
 #include "engine/stream.h"
 #include "support/alloc.h"
 
-enum { K = 5, M = 3 };
-
-static int setup(void **state)
-{
-    struct run *r = calloc(1, sizeof *r);
-
-    assert_non_null(r);
-    run_init(r, mixed_model, MIXED_COUNT, K, 3);
-    *state = r;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    run_clear(*state);
-    free(*state);
-    return 0;
-}
+enum { K = RUN_K, M = 3 };
 
 static struct stream_options options_of(const struct run *r)
 {
@@ -77,32 +59,6 @@ static void make_cold(const struct run *r)
 
 /* ---- contents ---- */
 
-static void check_contents(struct stream *stream, const struct run *r)
-{
-    struct source *s = stream_source(stream);
-    const struct model *m = stream_model(stream);
-    AUTOFREE uint32_t *which = calloc(r->k, sizeof *which);
-    AUTOFREE const void **x = calloc(r->k, sizeof *x);
-    struct sewa_error err = { 0 };
-
-    for (uint32_t i = 0; i < r->k; i++)
-        which[i] = (uint32_t)(r->k - 1 - i); /* in any order */
-    for (size_t p = 0; p < model_partitions(m); p++) {
-        struct piece_walk walk = model_walk(m, p, s->piece_bytes);
-        for (struct piece piece; piece_next(&walk, &piece);) {
-            const struct model_tensor *t = &m->tensors[piece.tensor];
-            size_t size = model_element_bytes(t), spec = spec_of(r, t->name);
-            source_advise(s, &piece, which, r->k);
-            assert_ok(s->fetch(s, &piece, which, r->k, 0, x, &err), err);
-            for (size_t i = 0; i < r->k; i++) {
-                const char *want = run_values(r, which[i], spec);
-                assert_int_equal((uintptr_t)x[i] % MODEL_ALIGNMENT, 0);
-                assert_memory_equal(x[i], want + piece.first * (int64_t)size, piece.count * size);
-            }
-        }
-    }
-}
-
 static void test_contents(void **state)
 {
     const struct run *r = *state;
@@ -112,9 +68,9 @@ static void test_contents(void **state)
 
     for (size_t t = 0; t < r->count; t++)
         bytes += spec_elements(&r->specs[t]) * (int64_t)spec_size(&r->specs[t]) * K;
-    check_contents(stream, r);
+    run_check(r, stream_source(stream));
     assert_int_equal(stream_bytes_read(stream), bytes);
-    check_contents(stream, r);
+    run_check(r, stream_source(stream));
     assert_int_equal(stream_bytes_read(stream), 2 * bytes);
 }
 
@@ -129,7 +85,7 @@ static void test_more_candidates_than_fit_the_scratch(void **state)
     run_init(&r, specs, COUNT_OF(specs), 70, 5);
     AUTOPTR(stream_close) struct stream *stream = stream_of(&e, &r);
     assert_true(stream_memory_bytes(stream) > 2 * STREAM_SCRATCH);
-    check_contents(stream, &r);
+    run_check(&r, stream_source(stream));
 }
 
 static void test_empty_models(void **state)
@@ -143,7 +99,7 @@ static void test_empty_models(void **state)
         run_init(&r, none, count, 2, 5);
         AUTOPTR(stream_close) struct stream *stream = stream_of(&e, &r);
         assert_int_equal(stream_model(stream)->count, count);
-        check_contents(stream, &r);
+        run_check(&r, stream_source(stream));
     }
 }
 
@@ -345,14 +301,6 @@ static void test_no_candidates(void **state)
     assert_failed(stream_open(&e, &o, &stream, &err), err, SEWA_E_NO_CANDIDATES, "no checkpoint");
 }
 
-static void spoil(struct run *r, size_t candidate, const char *tensor, size_t e, double x)
-{
-    size_t t = spec_of(r, tensor);
-
-    store_number(r->specs[t].dtype, run_values(r, candidate, t), e, x);
-    run_save(r, candidate);
-}
-
 /* One pass over everything, with all candidates. */
 static int mix_once(const struct engine *e, struct stream *stream, struct sewa_error *err)
 {
@@ -368,8 +316,8 @@ static void test_nonfinite(void **state)
     AUTO(engine_clear) struct engine e = engine_with(2, 0);
     struct sewa_error err = { 0 };
 
-    spoil(r, 3, "layers.9.weight", 5, NAN);
-    spoil(r, 3, "layers.9.weight", 70000, -INFINITY);
+    run_spoil(r, 3, "layers.9.weight", 5, NAN);
+    run_spoil(r, 3, "layers.9.weight", 70000, -INFINITY);
     AUTOPTR(stream_close) struct stream *refusing = stream_of(&e, r);
     assert_failed(mix_once(&e, refusing, &err), err, SEWA_E_NONFINITE,
                   "checkpoint 'ckpt_3' (step 300): tensor 'layers.9.weight' has 2 of 70001 values");
@@ -391,37 +339,12 @@ static void test_only_what_takes_part_is_read(void **state)
     struct materialized file = { 0 };
     struct sewa_error err = { 0 };
 
-    spoil(r, 1, "scalar", 0, NAN);
+    run_spoil(r, 1, "scalar", 0, NAN);
     AUTOPTR(stream_close) struct stream *stream = stream_of(&e, r);
     assert_ok(materialize(&e, stream_source(stream), &out, &file, &err), err);
     materialized_clear(&file);
     scratch_free(directory);
 }
-
-static void vanish(const char *path)
-{
-    assert_int_equal(unlink(path), 0);
-}
-
-static void touch(const char *path)
-{
-    assert_int_equal(utimensat(AT_FDCWD, path, NULL, 0), 0);
-}
-
-static void shorten(const char *path)
-{
-    assert_int_equal(truncate(path, 4000), 0);
-}
-
-static const struct {
-    void (*meddle)(const char *path);
-    int wanted;
-    const char *word;
-} meddlers[] = {
-    { vanish, SEWA_E_GONE, "step-400" },
-    { touch, SEWA_E_CHANGED, "modified" },
-    { shorten, SEWA_E_CHANGED, "ends at offset" },
-};
 
 /* What happens to a file after it was opened is seen by the pass that reads it. */
 static void test_changes_while_reading(void **state)
@@ -535,22 +458,23 @@ static void test_no_memory(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_contents, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_contents, run_setup, run_teardown),
         cmocka_unit_test(test_more_candidates_than_fit_the_scratch),
         cmocka_unit_test(test_empty_models),
-        cmocka_unit_test_setup_teardown(test_results_are_those_of_resident_candidates, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(test_results_are_those_of_resident_candidates, run_setup,
+                                        run_teardown),
         cmocka_unit_test(test_results_over_many_partitions),
         cmocka_unit_test(test_dropping_behind),
-        cmocka_unit_test_setup_teardown(test_the_budget, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_budget, run_setup, run_teardown),
         cmocka_unit_test(test_no_candidates),
-        cmocka_unit_test_setup_teardown(test_nonfinite, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_only_what_takes_part_is_read, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_changes_while_reading, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_change_comes_before_what_it_wrote, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cancelling, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_failing_calls, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nonfinite, run_setup, run_teardown),
+        cmocka_unit_test_setup_teardown(test_only_what_takes_part_is_read, run_setup, run_teardown),
+        cmocka_unit_test_setup_teardown(test_changes_while_reading, run_setup, run_teardown),
+        cmocka_unit_test_setup_teardown(test_a_change_comes_before_what_it_wrote, run_setup,
+                                        run_teardown),
+        cmocka_unit_test_setup_teardown(test_cancelling, run_setup, run_teardown),
+        cmocka_unit_test_setup_teardown(test_failing_calls, run_setup, run_teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory, run_setup, run_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
