@@ -516,7 +516,6 @@ static void test_failing_calls(void **state)
     } rows[] = {
         { "fdio_write=errno:ENOSPC", SEWA_E_NO_SPACE, "offset 0" },
         { "fdio_write=errno:EIO", SEWA_E_IO, "Input/output error" },
-        { "materialize_map=errno:ENOMEM@2", SEWA_E_NO_MEMORY, "two windows" },
         { "outfile_thread=errno:ENOMEM", SEWA_E_NO_MEMORY, "cannot start" },
         { "outfile_sync=errno:EIO", SEWA_E_IO, "cannot sync" },
         { "outfile_rename=errno:EIO", SEWA_E_IO, "cannot rename" },
