@@ -19,10 +19,10 @@ struct making {
     const struct job_request *q;
     const struct plan_limits *limits;
     struct job_plan *plan;
-    int64_t wanted; /* candidates at most */
-    int64_t first_layout_id;
-    size_t first_layout_of; /* which candidate has it */
-    struct layout_row layout;
+    int64_t wanted;              /* candidates at most */
+    struct layout_row first_row; /* of the first candidate: all others are compared with it */
+    struct layout *first;
+    int64_t alike_id; /* the last layout that goes with that one */
 };
 
 void job_plan_free(struct job_plan *p)
@@ -56,61 +56,65 @@ static bool is_excluded(const struct job_request *q, int64_t step)
     return false;
 }
 
-static const char *shown_file(const char *file, char *text, size_t size)
+static int load_layout(struct making *m, int64_t id, struct layout_row *row, struct layout **ret,
+                       struct sewa_error *err)
+{
+    int rc = layout_by_id(m->db, id, true, row, err);
+
+    if (rc <= 0)
+        return rc < 0 ? rc : sewa_fail(err, SEWA_E_INTERNAL, "layout %lld is gone", (long long)id);
+    return layout_decode(row->tensors, row->tensors_bytes, ret, err);
+}
+
+/* Runs may have files of one name, or be two views of the same files. */
+static char *shown_file(const char *file, const char *run)
 {
     AUTOFREE char *shown = path_to_text(file);
 
-    snprintf(text, size, "%s", shown ? shown : "?");
-    return text;
+    return shown && run ? path_join(run, shown) : TAKE(shown);
 }
 
-/* All candidates must have the same tensors; the first difference is explained by the tables. */
-static int explain_mismatch(struct making *m, const struct checkpoint_row *row,
-                            struct sewa_error *err)
+/*
+ * All candidates must have the same tensors, of one kind: a signature says nothing of the state
+ * that they are in their file, so tables are compared wherever they are not the same.
+ */
+static int compare_layout(struct making *m, const struct checkpoint_row *row,
+                          const struct run_row *run, struct sewa_error *err)
 {
-    AUTO(layout_row_clear) struct layout_row a = { 0 }, b = { 0 };
-    AUTOPTR(layout_free) struct layout *la = NULL;
-    AUTOPTR(layout_free) struct layout *lb = NULL;
-    char name_a[200], name_b[200];
-    int rc = layout_by_id(m->db, m->first_layout_id, true, &a, err);
-
-    if (rc >= 0)
-        rc = layout_by_id(m->db, row->layout_id, true, &b, err);
-    if (rc >= 0)
-        rc = layout_decode(a.tensors, a.tensors_bytes, &la, err);
-    if (rc >= 0)
-        rc = layout_decode(b.tensors, b.tensors_bytes, &lb, err);
-    if (rc < 0)
-        return rc;
-    rc = layout_compare(
-        la, shown_file(m->plan->candidates[m->first_layout_of].file, name_a, sizeof name_a), lb,
-        shown_file(row->file, name_b, sizeof name_b), err);
-    return rc < 0 ? rc : sewa_fail(err, SEWA_E_INTERNAL, "signatures differ but tables do not");
-}
-
-static int check_layout(struct making *m, const struct checkpoint_row *row, struct sewa_error *err)
-{
+    const struct job_candidate *first = &m->plan->candidates[0];
+    bool is_other_run = strcmp(first->run, run->name) != 0;
     AUTO(layout_row_clear) struct layout_row other = { 0 };
+    AUTOPTR(layout_free) struct layout *layout = NULL;
+    AUTOFREE char *name_a = shown_file(first->file, is_other_run ? first->run : NULL);
+    AUTOFREE char *name_b = shown_file(row->file, is_other_run ? run->name : NULL);
 
-    if (m->first_layout_id == row->layout_id)
-        return 0;
-    if (m->first_layout_id == 0) {
-        m->first_layout_id = row->layout_id;
-        m->first_layout_of = m->plan->k;
-        int rc = layout_by_id(m->db, row->layout_id, false, &m->layout, err);
-        return rc < 0 ? rc : 0;
-    }
-    int rc = layout_by_id(m->db, row->layout_id, false, &other, err);
+    if (!name_a || !name_b)
+        return no_memory(err);
+    int rc = load_layout(m, row->layout_id, &other, &layout, err);
     if (rc < 0)
         return rc;
-    return memcmp(other.signature, m->layout.signature, 32) == 0 ? 0
-                                                                 : explain_mismatch(m, row, err);
+    rc = layout_compare(m->first, name_a, layout, name_b, err);
+    if (rc == 0)
+        m->alike_id = row->layout_id;
+    else if (memcmp(other.signature, m->first_row.signature, 32) == 0)
+        sewa_context(err, rc, "checkpoints '%s' and '%s'", first->uid, row->uid);
+    return rc;
+}
+
+static int check_layout(struct making *m, const struct checkpoint_row *row,
+                        const struct run_row *run, struct sewa_error *err)
+{
+    if (m->first)
+        return m->alike_id == row->layout_id || m->first_row.id == row->layout_id
+                   ? 0
+                   : compare_layout(m, row, run, err);
+    return load_layout(m, row->layout_id, &m->first_row, &m->first, err);
 }
 
 static int add_candidate(struct making *m, const struct checkpoint_row *row,
                          const struct run_row *run, struct sewa_error *err)
 {
-    int rc = check_layout(m, row, err);
+    int rc = check_layout(m, row, run, err);
 
     if (rc < 0)
         return rc;
@@ -279,18 +283,25 @@ static int find_candidates(struct making *m, struct sewa_error *err)
     return 0;
 }
 
-/* The tensors that all candidates have. */
-static int decode_layout(const struct making *m, struct layout **ret, struct sewa_error *err)
+static int check_types(const struct making *m, struct sewa_error *err)
 {
-    AUTO(layout_row_clear) struct layout_row row = { 0 };
+    if (!m->first_row.carried[0])
+        return 0;
+    return sewa_fail_at(err, SEWA_E_UNSUPPORTED, m->q->run ? "/run" : "/checkpoints",
+                        "%s cannot be averaged by this version", m->first_row.carried);
+}
 
-    if (m->layout.carried[0])
-        return sewa_fail_at(err, SEWA_E_UNSUPPORTED, m->q->run ? "/run" : "/checkpoints",
-                            "%s cannot be averaged by this version", m->layout.carried);
-    int rc = layout_by_id(m->db, m->first_layout_id, true, &row, err);
-    if (rc >= 0)
-        rc = layout_decode(row.tensors, row.tensors_bytes, ret, err);
-    return rc < 0 ? rc : 0;
+static int make_plan(struct making *m, struct sewa_error *err)
+{
+    int rc = find_candidates(m, err);
+
+    if (rc == 0)
+        rc = check_method(m, err);
+    if (rc == 0)
+        rc = check_types(m, err);
+    if (rc == 0)
+        rc = plan_measure(m->plan, m->q, m->limits, m->first, err);
+    return rc < 0 ? rc : measured_expect(m->db, m->q, m->plan, err);
 }
 
 int job_plan_make(struct db *db, const struct job_request *q, const struct plan_limits *limits,
@@ -298,7 +309,6 @@ int job_plan_make(struct db *db, const struct job_request *q, const struct plan_
 {
     AUTOPTR(job_plan_free) struct job_plan *p = calloc(1, sizeof *p);
     struct making m = { .db = db, .q = q, .limits = limits, .plan = p };
-    AUTOPTR(layout_free) struct layout *layout = NULL;
 
     if (!p || !(p->warnings = json_array()) ||
         !(p->candidates = calloc(JOB_CANDIDATES_MAX, sizeof *p->candidates)))
@@ -306,16 +316,9 @@ int job_plan_make(struct db *db, const struct job_request *q, const struct plan_
     if (q->evaluator && !(p->evaluator = limits->evaluator(q->evaluator, limits->arg)))
         return sewa_fail_at(err, SEWA_E_INVALID, "/evaluator",
                             "there is no evaluator '%s' in the configuration", q->evaluator);
-    int rc = find_candidates(&m, err);
-    if (rc == 0)
-        rc = check_method(&m, err);
-    if (rc == 0)
-        rc = decode_layout(&m, &layout, err);
-    if (rc == 0)
-        rc = plan_measure(p, q, limits, layout, err);
-    if (rc == 0)
-        rc = measured_expect(db, q, p, err);
-    layout_row_clear(&m.layout);
+    int rc = make_plan(&m, err);
+    layout_row_clear(&m.first_row);
+    layout_free(m.first);
     if (rc < 0)
         return rc;
     *ret = TAKE(p);

@@ -206,9 +206,15 @@ class Correctness(SharedServiceTest):
         table = self.tensors_of("twins")
         self.assertEqual(table["state_key"], "state_dict")
         self.assertIn("'state_dict_ema' found beside 'state_dict'", " ".join(table["notes"]))
-        done = self.sewad.fail_job("mismatch", "averaged (EMA) and raw", run="twins",
-                                   method="uniform")
-        self.assertEqual(done["artifacts"], [])
+        ids = {c["step"]: c["id"] for c in self.sewad.complete("twins")}
+        mixed = {"run": "twins", "method": "uniform", "min_step": 2}
+        words = [ids[2], ids[3], "'step-3.pth' are its 'state_dict_ema'",
+                 "'step-2.pth' its 'state_dict'", "averaged (EMA) and raw"]
+        before = self.sewad.pages(JOBS)
+        for dry_run in ("true", "false"):
+            self.sewad.request("POST", JOBS, mixed, dry_run=dry_run).problem(422, "mismatch", *words)
+        self.assertEqual(self.sewad.pages(JOBS), before)
+        self.assertEqual(self.values("twins", min_step=3), {"w": [300]})
 
     def test_row_06_checkpoints_that_differ_are_refused_and_order_does_not_matter(self):
         w, b = Tensor("F32", [2], [1, 3]), Tensor("F32", [1], [5])

@@ -85,6 +85,8 @@ int64_t index_layout(struct db *db, const char *text)
     while ((word = strsep(&rest, " ")) != NULL)
         if (*word == '!')
             assert_ok(layout_builder_note(b, &err, "%s", word + 1), err);
+        else if (*word == '@')
+            assert_ok(layout_builder_state_key(b, word + 1, &err), err);
         else
             add_tensor(b, word, &offset);
     assert_ok(layout_builder_finish(b, &l, &err), err);

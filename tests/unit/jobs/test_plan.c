@@ -196,6 +196,70 @@ static void test_mismatch(void **state)
     refuse(f, LAST ",\"exclude_steps\":[30,40]}", SEWA_E_MISMATCH, "", "F16");
 }
 
+/* Row 5 of what must be right, before a worker starts: the tensors are the same to the last shape,
+ * and they are weights in one file and averages of weights in the other. */
+static void test_raw_and_averaged_weights(void **state)
+{
+    static const struct {
+        const char *keys[3]; /* oldest first; NULL: no state in the file */
+        int unlike;          /* the first, from the newest back, that is of another kind than it */
+        const char *said[2];
+    } rows[] = {
+        { { "state_dict", "state_dict", "state_dict" }, -1, { NULL } },
+        { { "ema", "ema", "model_ema" }, -1, { NULL } },
+        { { NULL, "model", "state_dict" }, -1, { NULL } },
+        { { "ema", "state_dict", "state_dict" }, 0, { "its 'state_dict'", "its 'ema'" } },
+        { { "state_dict", "model", "ema" }, 1, { "its 'ema'", "its 'model'" } },
+        { { "model", "a.ema", "b.model" }, 1, { "its 'b.model'", "its 'a.ema'" } },
+        { { NULL, NULL, "state_dict_ema" }, 1, { "its 'state_dict_ema'", "its ''" } },
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char name[20], body[200], uids[3][ID_TEXT_SIZE];
+        AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+        struct sewa_error err = { 0 };
+        snprintf(name, sizeof name, "twins-%zu", i);
+        int64_t run = index_run(f->ix.db, name);
+        for (int j = 0; j < 3; j++) {
+            const char *key = rows[i].keys[j];
+            snprintf(body, sizeof body, MODEL "%s%s", key ? " @" : "", key ? key : "");
+            index_checkpoint(f->ix.db, run, index_layout(f->ix.db, body), 10 + j,
+                             CHECKPOINT_COMPLETE, uids[j]);
+        }
+        snprintf(body, sizeof body, "{\"run\":\"%s\",\"method\":\"uniform\"}", name);
+        if (rows[i].unlike < 0) {
+            assert_ok(make(f, body, &p, &err), err);
+            continue;
+        }
+        refuse(f, body, SEWA_E_MISMATCH, "", "averaged (EMA) and raw weights are not mixed");
+        refuse(f, body, SEWA_E_MISMATCH, "", rows[i].said[0]);
+        refuse(f, body, SEWA_E_MISMATCH, "", rows[i].said[1]);
+        refuse(f, body, SEWA_E_MISMATCH, "", uids[2]);
+        refuse(f, body, SEWA_E_MISMATCH, "", uids[rows[i].unlike]);
+    }
+}
+
+/* Two runs of one directory, each with a state key of its own: nothing forces these together. */
+static void test_twins_of_two_runs(void **state)
+{
+    struct fixture *f = *state;
+    char raw[ID_TEXT_SIZE], averaged[ID_TEXT_SIZE], body[300];
+    int64_t run = index_run(f->ix.db, "averages");
+
+    index_checkpoint(f->ix.db, f->run, index_layout(f->ix.db, MODEL " @model"), 10,
+                     CHECKPOINT_COMPLETE, raw);
+    index_checkpoint(f->ix.db, run, index_layout(f->ix.db, MODEL " @ema"), 10, CHECKPOINT_COMPLETE,
+                     averaged);
+    snprintf(body, sizeof body,
+             "{\"method\":\"uniform\",\"force\":true,\"checkpoints\":[\"%s\",\"%s\"]}", raw,
+             averaged);
+    refuse(f, body, SEWA_E_MISMATCH, "", raw);
+    refuse(f, body, SEWA_E_MISMATCH, "", averaged);
+    refuse(f, body, SEWA_E_MISMATCH, "", "the tensors of 'digits/step-10-");
+    refuse(f, body, SEWA_E_MISMATCH, "", "those of 'averages/step-10-");
+}
+
 static void test_carried_type(void **state)
 {
     struct fixture *f = *state;
@@ -657,6 +721,8 @@ int main(void)
         TEST(test_duplicate_steps),
         TEST(test_by_name),
         TEST(test_mismatch),
+        TEST(test_raw_and_averaged_weights),
+        TEST(test_twins_of_two_runs),
         TEST(test_carried_type),
         TEST(test_numbers),
         TEST(test_output_type),
