@@ -5,6 +5,7 @@
 
 #include "engine/materialize.h"
 #include "engine/model.h"
+#include "engine/pages.h"
 #include "engine/stream.h"
 
 enum {
@@ -40,7 +41,7 @@ static int64_t rows(const struct footprint *f)
 {
     int64_t padding = add(multiply(f->tensors, MODEL_ALIGNMENT), STAGGER);
 
-    return multiply(f->candidates, add(f->data_bytes, padding));
+    return pages_bytes(multiply(f->candidates, add(f->data_bytes, padding)));
 }
 
 int64_t footprint_resident(const struct footprint *f)
@@ -69,7 +70,8 @@ int64_t footprint_stream(const struct footprint *f)
 
     int64_t views = add(f->view_bytes, multiply(f->candidates, multiply(f->tensors, 64)));
     int64_t scratch = multiply(f->threads, multiply(f->candidates, row));
-    return add(add(scratch, bits), add(tables(f), f->view_bytes > 0 ? views : 0));
+    scratch = pages_bytes(add(scratch, f->view_bytes > 0 ? views : 0));
+    return add(add(scratch, bits), tables(f));
 }
 
 int64_t footprint_materialize(void)

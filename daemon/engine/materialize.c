@@ -9,8 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/failpoint.h"
 #include "base/fdio.h"
 #include "engine/outfile.h"
+#include "engine/pages.h"
 
 /* A piece and where it goes in a window. */
 struct part {
@@ -23,8 +25,7 @@ struct part {
  * a block, and then its own parts.
  */
 struct window {
-    char *memory;
-    char *bytes; /* in memory, aligned to OUTFILE_BLOCK */
+    char *bytes; /* aligned to OUTFILE_BLOCK */
     size_t carried;
     size_t used; /* what was carried and the parts */
     size_t count;
@@ -49,6 +50,7 @@ struct writing {
     struct outfile *output;
     int64_t written; /* bytes of all files */
     struct window windows[2];
+    int64_t window_bytes;    /* of one */
     struct window *computed; /* by the items of this round */
     struct window *finished; /* by the round before; written in this one */
     const void **pointers;   /* ingredients, for each thread */
@@ -262,32 +264,34 @@ static int64_t file_bytes(const struct arranged_file *f)
     return (int64_t)f->header.len + f->data_bytes;
 }
 
-static size_t window_bytes(const struct writing *w)
+static int64_t largest_file(const struct writing *w)
 {
     int64_t most = 0;
 
     for (size_t i = 0; i < w->arrangement.file_count; i++)
         if (most < file_bytes(&w->arrangement.files[i]))
             most = file_bytes(&w->arrangement.files[i]);
-    return most < MATERIALIZE_WINDOW ? (size_t)most : MATERIALIZE_WINDOW;
+    return most;
 }
 
 static int allocate_windows(struct writing *w, struct sewa_error *err)
 {
-    size_t bytes = window_bytes(w);
+    int64_t largest = largest_file(w);
     size_t pointers = pool_threads(w->engine->pool) * w->weights.used_count;
+    bool is_short = false;
 
+    w->window_bytes = largest < MATERIALIZE_WINDOW ? largest : MATERIALIZE_WINDOW;
     w->pointers = calloc(pointers, sizeof *w->pointers);
     for (int i = 0; i < 2; i++) {
         struct window *window = &w->windows[i];
-        window->memory = malloc(bytes + OUTFILE_BLOCK);
-        window->bytes = window->memory + -(uintptr_t)window->memory % OUTFILE_BLOCK;
+        window->bytes = failpoint_errno("materialize_map") ? NULL : pages_map(w->window_bytes);
         window->parts = calloc(MATERIALIZE_PARTS, sizeof *window->parts);
+        is_short = is_short || !window->bytes || !window->parts;
     }
-    if (w->pointers && w->windows[0].memory && w->windows[0].parts && w->windows[1].memory &&
-        w->windows[1].parts)
+    if (w->pointers && !is_short)
         return 0;
-    return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for two windows of %zu bytes", bytes);
+    return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for two windows of %" PRId64 " bytes",
+                     w->window_bytes);
 }
 
 /* ---- ingredients ---- */
@@ -461,7 +465,7 @@ static void writing_clear(struct writing *w)
 {
     outfile_close(w->output); /* which may be reading a window */
     for (int i = 0; i < 2; i++) {
-        free(w->windows[i].memory);
+        pages_unmap(w->windows[i].bytes, w->window_bytes);
         free(w->windows[i].parts);
     }
     free(w->pointers);

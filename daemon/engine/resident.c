@@ -10,12 +10,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/failpoint.h"
+#include "engine/pages.h"
 
 enum {
     SEGMENT = 32 << 20, /* bytes of tensors: an item of work */
@@ -27,8 +27,8 @@ struct resident {
     struct source source;
     const struct engine *engine;
     struct roster *roster;
-    char *rows; /* MAP_FAILED until mapped */
-    size_t map_bytes;
+    char *rows;
+    int64_t map_bytes;
     int64_t data_bytes; /* of all candidates' tensors, without padding */
     struct nonfinite *nonfinite;
     size_t nonfinite_count;
@@ -332,21 +332,18 @@ static int map_rows(struct resident *r, int64_t budget, struct sewa_error *err)
 
     if (__builtin_mul_overflow(m->row_bytes, (int64_t)r->roster->count, &bytes))
         bytes = INT64_MAX;
+    bytes = pages_bytes(bytes);
     if (budget > 0 && bytes > budget)
         return sewa_fail(err, SEWA_E_NO_MEMORY,
                          "%zu checkpoints need %" PRId64 " bytes of memory, the budget is %" PRId64
                          " bytes",
                          r->roster->count, bytes, budget);
-    void *rows = failpoint_errno("resident_map") ? MAP_FAILED
-                                                 : mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE,
-                                                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (rows == MAP_FAILED)
+    r->rows = failpoint_errno("resident_map") ? NULL : pages_map(bytes);
+    if (!r->rows)
         return sewa_fail_errno(err, SEWA_E_NO_MEMORY,
                                "cannot get %" PRId64 " bytes of memory for %zu checkpoints", bytes,
                                r->roster->count);
-    (void)madvise(rows, (size_t)bytes, MADV_HUGEPAGE); /* a wish: fewer page faults */
-    r->rows = rows;
-    r->map_bytes = (size_t)bytes;
+    r->map_bytes = bytes;
     return 0;
 }
 
@@ -405,7 +402,6 @@ int resident_open(const struct engine *e, const struct resident_options *o, stru
     if (!r)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for %zu checkpoints", o->count);
     r->engine = e;
-    r->rows = MAP_FAILED;
     int rc = roster_open(e, o->candidates, o->count, o->cancel, &r->roster, err);
     if (rc < 0)
         return rc;
@@ -429,8 +425,7 @@ void resident_close(struct resident *r)
 {
     if (!r)
         return;
-    if (r->rows != MAP_FAILED)
-        munmap(r->rows, r->map_bytes);
+    pages_unmap(r->rows, r->map_bytes);
     roster_close(r->roster);
     free(r->nonfinite);
     free(r);
@@ -453,7 +448,7 @@ int64_t resident_bytes_read(const struct resident *r)
 
 int64_t resident_memory_bytes(const struct resident *r)
 {
-    return (int64_t)r->map_bytes;
+    return r->map_bytes;
 }
 
 const struct nonfinite *resident_nonfinite(const struct resident *r, size_t *ret_count)

@@ -12,7 +12,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include "base/fdio.h"
 #include "engine/footprint.h"
 #include "engine/nonfinite.h"
+#include "engine/pages.h"
 
 enum {
     /* The kernel cuts a longer wish down to what its device likes, and says nothing. */
@@ -43,8 +43,9 @@ struct stream {
     bool allow_nonfinite;
     struct file_state *files;
     atomic_uchar *bits;
-    char *scratch; /* MAP_FAILED until mapped */
-    size_t scratch_bytes, thread_bytes;
+    char *scratch;
+    int64_t scratch_bytes;
+    size_t thread_bytes;
     int64_t row_bytes; /* from one candidate to the next */
     char **views; /* candidates x tensors: gathered, behind the scratch; NULL: there are none */
     atomic_int_least64_t bytes_read, cold_reads, dropped_bytes;
@@ -367,21 +368,18 @@ static int map_scratch(struct stream *s, int64_t budget, struct sewa_error *err)
     int64_t scratch = s->row_bytes * count * threads, bytes; /* of chunks: far below 2^63 */
     if (__builtin_add_overflow(scratch, views, &bytes))
         bytes = INT64_MAX;
+    bytes = pages_bytes(bytes);
     if (budget > 0 && bytes > budget)
         return sewa_fail(err, SEWA_E_NO_MEMORY,
                          "to read %zu checkpoints piece by piece takes %" PRId64
                          " bytes of memory, the budget is %" PRId64 " bytes",
                          s->roster->count, bytes, budget);
-    void *map = failpoint_errno("stream_map") ? MAP_FAILED
-                                              : mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE,
-                                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED)
+    s->scratch = failpoint_errno("stream_map") ? NULL : pages_map(bytes);
+    if (!s->scratch)
         return sewa_fail_errno(err, SEWA_E_NO_MEMORY,
                                "cannot get %" PRId64 " bytes of memory to read %zu checkpoints",
                                bytes, s->roster->count);
-    (void)madvise(map, (size_t)bytes, MADV_HUGEPAGE); /* a wish */
-    s->scratch = map;
-    s->scratch_bytes = (size_t)bytes;
+    s->scratch_bytes = bytes;
     s->thread_bytes = (size_t)(s->row_bytes * count);
     return views > 0 ? gather_views(s, s->scratch + scratch, err) : 0;
 }
@@ -428,7 +426,6 @@ int stream_open(const struct engine *e, const struct stream_options *o, struct s
     s->engine = e;
     s->cancel = o->cancel;
     s->allow_nonfinite = o->allow_nonfinite;
-    s->scratch = MAP_FAILED;
     int rc = roster_open(e, o->candidates, o->count, o->cancel, &s->roster, err);
     if (rc == 0)
         rc = map_scratch(s, o->memory_budget_bytes, err);
@@ -448,8 +445,7 @@ void stream_close(struct stream *s)
 {
     if (!s)
         return;
-    if (s->scratch != MAP_FAILED)
-        munmap(s->scratch, s->scratch_bytes);
+    pages_unmap(s->scratch, s->scratch_bytes);
     roster_close(s->roster);
     free(s->views);
     free(s->files);
@@ -474,7 +470,7 @@ int64_t stream_bytes_read(const struct stream *s)
 
 int64_t stream_memory_bytes(const struct stream *s)
 {
-    return (int64_t)s->scratch_bytes;
+    return s->scratch_bytes;
 }
 
 int64_t stream_cold_reads(const struct stream *s)
