@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,8 +19,6 @@
 #include "base/fdio.h"
 #include "base/path.h"
 #include "formats/checkpoint.h"
-
-enum { DIGEST_BLOCK = 1 << 20 };
 
 char *candidate_name(const struct candidate *c)
 {
@@ -247,41 +244,15 @@ int candidate_cut_short(const struct candidate *c, const struct shard *shard, in
                      c->id, path ? path : c->id, offset, shard->bytes);
 }
 
-static int digest_blocks(const struct candidate *c, const struct shard *shard, char *block,
-                         struct sha256 *digest, const atomic_bool *cancel, struct sewa_error *err)
+int candidate_damaged(const struct candidate *c, const struct shard *shard,
+                      const struct layout_storage *storage, uint32_t crc32, struct sewa_error *err)
 {
-    for (int64_t at = 0; at < shard->bytes;) {
-        int64_t left = shard->bytes - at;
-        size_t want = left < DIGEST_BLOCK ? (size_t)left : DIGEST_BLOCK;
-        if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
-            return sewa_fail(err, SEWA_E_CANCELLED, "cancelled");
-        ssize_t n = failpoint_errno("candidate_digest") ? -1
-                                                        : pread_full(shard->fd, block, want, at);
-        if (n < 0)
-            return candidate_read_failed(c, shard, at, err);
-        if ((size_t)n < want)
-            return candidate_cut_short(c, shard, at + n, err);
-        sha256_update(digest, block, want);
-        at += n;
-    }
-    return 0;
-}
+    AUTOFREE char *path = shown_shard(c, shard);
 
-int candidate_digest(const struct candidate *c, const atomic_bool *cancel, uint8_t ret[32],
-                     struct sewa_error *err)
-{
-    AUTOPTR(sha256_free) struct sha256 *digest = sha256_new();
-    AUTOFREE char *block = malloc(DIGEST_BLOCK);
-    AUTO(shards_clear) struct shards shards = { 0 };
-
-    if (!digest || !block)
-        return no_memory(c, err);
-    int rc = candidate_open(c, &shards, NULL, err);
-    for (size_t i = 0; rc == 0 && i < shards.count; i++)
-        rc = digest_blocks(c, &shards.shard[i], block, digest, cancel, err);
-    if (rc == 0)
-        rc = candidate_verify(c, err);
-    if (rc == 0)
-        sha256_final(digest, ret);
-    return rc;
+    return sewa_fail(err, SEWA_E_CORRUPT,
+                     "checkpoint '%s': the %" PRId64 " bytes at offset %" PRId64
+                     " of '%s' have the checksum %08" PRIx32 ", its archive says %08" PRIx32
+                     ": the file was damaged after it had been written",
+                     c->id, storage->bytes, storage->offset, path ? path : c->id, crc32,
+                     storage->crc32);
 }

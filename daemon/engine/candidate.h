@@ -42,8 +42,9 @@ int candidate_verify(const struct candidate *c, struct sewa_error *err);
 
 /*
  * SHA-256 of the whole file, proven to be that of the index before and after it was read; of a
- * directory that of its files one behind the other, in the order of the layout.
- * *cancel as in pool_run().
+ * directory that of its files one behind the other, in the order of the layout. What the format
+ * has checksums of (the storages of a PyTorch file, where its writer computed them) is held against
+ * them: SEWA_E_CORRUPT. *cancel as in pool_run().
  */
 int candidate_digest(const struct candidate *c, const atomic_bool *cancel, uint8_t ret[32],
                      struct sewa_error *err);
@@ -55,5 +56,9 @@ int candidate_read_failed(const struct candidate *c, const struct shard *shard, 
 /* The file ended at this offset although its size was that of the index. */
 int candidate_cut_short(const struct candidate *c, const struct shard *shard, int64_t offset,
                         struct sewa_error *err);
+
+/* A storage of a file has this checksum and not its own. SEWA_E_CORRUPT, with both. */
+int candidate_damaged(const struct candidate *c, const struct shard *shard,
+                      const struct layout_storage *storage, uint32_t crc32, struct sewa_error *err);
 
 #endif
