@@ -48,6 +48,15 @@ void fixture_clear(struct fixture *f)
     buf_clear(&f->output);
 }
 
+struct evaluator *fixture_start(struct fixture *f)
+{
+    struct evaluator *e = NULL;
+    struct sewa_error err = { 0 };
+
+    assert_ok(evaluator_start(&f->options, &e, &err), err);
+    return e;
+}
+
 void fixture_fill(struct evaluator *e, unsigned bank, float w, double d, float buffer)
 {
     char *data = evaluator_bank(e, bank);

@@ -29,6 +29,9 @@ struct fixture {
 void fixture_init(struct fixture *f, const char *program, const char *mode);
 void fixture_clear(struct fixture *f);
 
+/* The evaluator, which must get ready. */
+struct evaluator *fixture_start(struct fixture *f);
+
 /* Set w, d and buffer.mean of a bank. */
 void fixture_fill(struct evaluator *e, unsigned bank, float w, double d, float buffer);
 

@@ -239,7 +239,6 @@ static void test_empty_model(void **state)
 {
     (void)state;
     AUTO(fixture_clear) struct fixture f;
-    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
     struct evaluator_result r;
     struct sewa_error err = { 0 };
 
@@ -247,7 +246,7 @@ static void test_empty_model(void **state)
     f.options.options = "{\"gradient\": false}";
     f.options.tensor_count = 0;
     f.options.bank_bytes = f.options.gradient_bank_bytes = 0;
-    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&f);
     assert_ok(
         evaluator_evaluate(e, &(struct evaluator_request){ 0, "selection", false, -1 }, &r, &err),
         err);
@@ -262,13 +261,11 @@ static void test_banks_larger_than_the_memory_limit(void **state)
     skip(); /* a sanitizer reserves terabytes, which count */
 #endif
     AUTO(fixture_clear) struct fixture f;
-    struct evaluator *e = NULL;
-    struct sewa_error err = { 0 };
 
     fixture_init(&f, QUADRATIC, NULL);
     f.options.bank_bytes = 256 << 20;
     f.options.memory_mib = 64;
-    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    struct evaluator *e = fixture_start(&f);
     evaluator_stop(e);
 }
 

@@ -42,6 +42,13 @@ static const struct row start_rows[] = {
     { "no such mode", SEWA_E_EVALUATOR_START, "exit status 2", "no such way" },
 };
 
+static void assert_row(int rc, const struct sewa_error *err, const struct row *row)
+{
+    assert_failed(rc, *err, row->code, row->word);
+    assert_non_null(strstr(err->text, row->other_word));
+    assert_non_null(strstr(err->text, "evaluator 'tested'"));
+}
+
 static void test_start(void **state)
 {
     const struct row *row = *state;
@@ -51,9 +58,7 @@ static void test_start(void **state)
 
     fixture_init(&f, MISBEHAVE, row->mode);
     int rc = evaluator_start(&f.options, &e, &err);
-    assert_failed(rc, err, row->code, row->word);
-    assert_non_null(strstr(err.text, row->other_word));
-    assert_non_null(strstr(err.text, "evaluator 'tested'"));
+    assert_row(rc, &err, row);
     assert_true(utf8_is_valid(err.text, strlen(err.text)));
     assert_null(e);
 }
@@ -78,17 +83,14 @@ static void test_request(void **state)
 {
     const struct row *row = *state;
     AUTO(fixture_clear) struct fixture f;
-    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
     struct evaluator_result result;
     struct sewa_error err = { 0 };
 
     fixture_init(&f, MISBEHAVE, row->mode);
-    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&f);
     assert_true(evaluator_is_usable(e));
     int rc = evaluator_evaluate(e, &selection, &result, &err);
-    assert_failed(rc, err, row->code, row->word);
-    assert_non_null(strstr(err.text, row->other_word));
-    assert_non_null(strstr(err.text, "evaluator 'tested'"));
+    assert_row(rc, &err, row);
     assert_false(evaluator_is_usable(e));
     rc = evaluator_evaluate(e, &selection, &result, &err);
     assert_failed(rc, err, SEWA_E_EVALUATOR_DIED, "ended before");
@@ -111,18 +113,15 @@ static void test_recalibrate(void **state)
 {
     const struct row *row = *state;
     AUTO(fixture_clear) struct fixture f;
-    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
     struct sewa_error err = { 0 };
     bool changed[FIXTURE_TENSORS];
 
     fixture_init(&f, MISBEHAVE, row->mode);
     if (row->code == SEWA_E_EVALUATOR_TIMEOUT)
         f.options.timeout_ms = 300;
-    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&f);
     int rc = evaluator_recalibrate(e, 0, changed, &err);
-    assert_failed(rc, err, row->code, row->word);
-    assert_non_null(strstr(err.text, row->other_word));
-    assert_non_null(strstr(err.text, "evaluator 'tested'"));
+    assert_row(rc, &err, row);
     assert_false(evaluator_is_usable(e));
     rc = evaluator_recalibrate(e, 0, changed, &err);
     assert_failed(rc, err, SEWA_E_EVALUATOR_DIED, "ended before");
@@ -140,13 +139,12 @@ static void test_recalibrate_and_go_on(void **state)
 
     for (size_t i = 0; i < COUNT_OF(all); i++) {
         AUTO(fixture_clear) struct fixture f;
-        AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
         struct sewa_error err = { 0 };
         struct evaluator_result result;
         bool changed[FIXTURE_TENSORS] = { true };
 
         fixture_init(&f, MISBEHAVE, all[i].mode);
-        assert_ok(evaluator_start(&f.options, &e, &err), err);
+        AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&f);
         int rc = evaluator_recalibrate(e, 0, changed, &err);
         if (all[i].code < 0)
             assert_failed(rc, err, all[i].code, "ValueError: not today");
@@ -162,12 +160,11 @@ static void test_recalibrate_without_the_trait(void **state)
 {
     (void)state;
     AUTO(fixture_clear) struct fixture f;
-    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
     struct sewa_error err = { 0 };
     bool changed[FIXTURE_TENSORS];
 
     fixture_init(&f, MISBEHAVE, "answers_null");
-    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&f);
     int rc = evaluator_recalibrate(e, 0, changed, &err);
     assert_failed(rc, err, SEWA_E_INVALID, "cannot recalibrate");
     assert_true(evaluator_is_usable(e));
@@ -195,12 +192,11 @@ static void test_legal(void **state)
 {
     const struct legal *row = *state;
     AUTO(fixture_clear) struct fixture f;
-    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
     struct evaluator_result result;
     struct sewa_error err = { 0 };
 
     fixture_init(&f, MISBEHAVE, row->mode);
-    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&f);
     assert_ok(evaluator_evaluate(e, &selection, &result, &err), err);
     assert_true(isnan(row->loss) ? isnan(result.loss) : result.loss == row->loss);
     assert_true(result.seconds >= 0);
@@ -213,12 +209,11 @@ static void test_flood_is_counted(void **state)
 {
     (void)state;
     AUTO(fixture_clear) struct fixture f;
-    struct evaluator *e = NULL;
     struct evaluator_result result;
     struct sewa_error err = { 0 };
 
     fixture_init(&f, MISBEHAVE, "floods_stdout");
-    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    struct evaluator *e = fixture_start(&f);
     assert_ok(evaluator_evaluate(e, &selection, &result, &err), err);
     evaluator_stop(e);
     assert_int_equal(f.output_bytes, 2 * 20000 * 1001);
@@ -245,13 +240,12 @@ static void test_time_out(void **state)
 
     for (size_t i = 0; i < COUNT_OF(modes); i++) {
         AUTO(fixture_clear) struct fixture f;
-        AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
         struct evaluator_result result;
         struct sewa_error err = { 0 };
 
         fixture_init(&f, MISBEHAVE, modes[i]);
         f.options.timeout_ms = 300;
-        assert_ok(evaluator_start(&f.options, &e, &err), err);
+        AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&f);
         int rc = evaluator_evaluate(e, &selection, &result, &err);
         assert_failed(rc, err, SEWA_E_EVALUATOR_TIMEOUT, "within 0.3 s");
         assert_false(evaluator_is_usable(e));
@@ -269,13 +263,12 @@ static void test_cancel(void **state)
 {
     (void)state;
     AUTO(fixture_clear) struct fixture f;
-    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
     struct evaluator_result result;
     struct sewa_error err = { 0 };
     pthread_t thread;
 
     fixture_init(&f, MISBEHAVE, "hangs_in_evaluate");
-    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&f);
     assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &f.cancel), 0);
     int rc = evaluator_evaluate(e, &selection, &result, &err);
     pthread_join(thread, NULL);
@@ -301,12 +294,11 @@ static void test_error_of_a_request(void **state)
 {
     (void)state;
     AUTO(fixture_clear) struct fixture f;
-    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
     struct evaluator_result result;
     struct sewa_error err = { 0 };
 
     fixture_init(&f, MISBEHAVE, "fails_once");
-    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&f);
     int rc = evaluator_evaluate(e, &selection, &result, &err);
     assert_failed(rc, err, SEWA_E_EVALUATOR_ERROR, "RuntimeError: bad luck");
     assert_string_equal(buf_cstr(&f.output), "File x\nRuntimeError\n");
@@ -320,12 +312,11 @@ static void test_answers_twice(void **state)
 {
     (void)state;
     AUTO(fixture_clear) struct fixture f;
-    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
     struct evaluator_result result;
     struct sewa_error err = { 0 };
 
     fixture_init(&f, MISBEHAVE, "answers_twice");
-    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&f);
     assert_ok(evaluator_evaluate(e, &selection, &result, &err), err);
     int rc = evaluator_evaluate(e, &selection, &result, &err);
     assert_failed(rc, err, SEWA_E_EVALUATOR_PROTOCOL, "no answer to request 2");
@@ -335,12 +326,10 @@ static void test_ignored_stop_is_killed(void **state)
 {
     (void)state;
     AUTO(fixture_clear) struct fixture f;
-    struct evaluator *e = NULL;
-    struct sewa_error err = { 0 };
 
     fixture_init(&f, MISBEHAVE, "ignores_stop");
     f.options.stop_timeout_ms = 300;
-    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    struct evaluator *e = fixture_start(&f);
     evaluator_stop(e);
     assert_string_equal(buf_cstr(&f.output), "never\n");
 }
@@ -375,12 +364,11 @@ static void test_grandchildren_die(void **state)
 
     for (size_t i = 0; i < COUNT_OF(modes); i++) {
         AUTO(fixture_clear) struct fixture f;
-        struct evaluator *e = NULL;
         struct evaluator_result result;
         struct sewa_error err = { 0 };
 
         fixture_init(&f, MISBEHAVE, modes[i]);
-        assert_ok(evaluator_start(&f.options, &e, &err), err);
+        struct evaluator *e = fixture_start(&f);
         evaluator_evaluate(e, &selection, &result, &err);
         evaluator_stop(e);
         assert_gone(buf_cstr(&f.output));
@@ -489,8 +477,6 @@ static void test_world(void **state)
     static const char *const environment[] = { "COLOUR=green", "HOME=/elsewhere",
                                                "SEWA_EVALUATOR_FD=9", NULL };
     AUTO(fixture_clear) struct fixture f;
-    struct evaluator *e = NULL;
-    struct sewa_error err = { 0 };
 
     setenv("SEWA_TOKEN", "secret", 1);
     setenv("HF_TOKEN", "secret", 1);
@@ -502,7 +488,7 @@ static void test_world(void **state)
     fixture_init(&f, MISBEHAVE, "shows_its_world");
     f.options.environment = environment;
     f.options.directory = "/proc";
-    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    struct evaluator *e = fixture_start(&f);
     evaluator_stop(e);
     const char *text = buf_cstr(&f.output);
     assert_null(strstr(text, "secret"));
@@ -531,15 +517,13 @@ static void test_program_is_found_by_path(void **state)
     (void)state;
     AUTOFREE char *path = NULL;
     AUTO(fixture_clear) struct fixture f;
-    struct evaluator *e = NULL;
-    struct sewa_error err = { 0 };
 
     assert_true(asprintf(&path, "PATH=/nowhere::%.*s",
                          (int)(strlen(MISBEHAVE) - strlen("/misbehave")), MISBEHAVE) > 0);
     const char *environment[] = { path, NULL };
     fixture_init(&f, "misbehave", "answers_null");
     f.options.environment = environment;
-    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    struct evaluator *e = fixture_start(&f);
     evaluator_stop(e);
 }
 
@@ -552,12 +536,10 @@ static void test_memory_limit(void **state)
 #endif
     for (int limited = 0; limited < 2; limited++) {
         AUTO(fixture_clear) struct fixture f;
-        struct evaluator *e = NULL;
-        struct sewa_error err = { 0 };
 
         fixture_init(&f, MISBEHAVE, "eats_memory");
         f.options.memory_mib = limited ? 256 : 0;
-        assert_ok(evaluator_start(&f.options, &e, &err), err);
+        struct evaluator *e = fixture_start(&f);
         evaluator_stop(e);
         assert_string_equal(buf_cstr(&f.output), limited ? "refused\n" : "granted\n");
     }
@@ -567,11 +549,9 @@ static void test_seals_hold(void **state)
 {
     (void)state;
     AUTO(fixture_clear) struct fixture f;
-    struct evaluator *e = NULL;
-    struct sewa_error err = { 0 };
 
     fixture_init(&f, MISBEHAVE, "tries_to_break_seals");
-    assert_ok(evaluator_start(&f.options, &e, &err), err);
+    struct evaluator *e = fixture_start(&f);
     evaluator_stop(e);
     assert_string_equal(buf_cstr(&f.output),
                         "block 0: shrink 0 grow 0 write 0 shared 0 private 1\n"

@@ -135,11 +135,9 @@ static struct compute_result expect(struct world *w, enum part_name part, float 
 static void test_traits(void **state)
 {
     struct world *w = *state;
-    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
-    struct sewa_error err = { 0 };
     static const bool parameters[] = { true, true, true, true, false };
 
-    assert_ok(evaluator_start(&w->fixture.options, &e, &err), err);
+    AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&w->fixture);
     const struct evaluator_traits *t = evaluator_traits(e);
     assert_true(t->gradient && !t->recalibrates);
     assert_memory_equal(t->is_parameter, parameters, sizeof parameters);
@@ -155,13 +153,12 @@ static void test_traits(void **state)
 static void test_same_numbers(void **state)
 {
     struct world *w = *state;
-    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
     struct evaluator_request request = { 1, "selection", true, -1 };
     struct evaluator_result r;
     struct sewa_error err = { 0 };
     float gradients[4][32], losses[EXAMPLES];
 
-    assert_ok(evaluator_start(&w->fixture.options, &e, &err), err);
+    AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&w->fixture);
     for (uint32_t seed = 0; seed < 20; seed += 10) {
         fill(w, e, 1, seed);
         struct compute_result wanted = expect(w, PART_SELECTION, gradients, losses);
@@ -180,13 +177,12 @@ static void test_same_numbers(void **state)
 static void test_report(void **state)
 {
     struct world *w = *state;
-    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
     struct evaluator_request request = { 0, "report", false, -1 };
     struct evaluator_result r;
     struct sewa_error err = { 0 };
     float gradients[4][32];
 
-    assert_ok(evaluator_start(&w->fixture.options, &e, &err), err);
+    AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&w->fixture);
     fill(w, e, 0, 5);
     assert_ok(evaluator_evaluate(e, &request, &r, &err), err);
     assert_true(r.loss == expect(w, PART_REPORT, gradients, NULL).loss);
@@ -197,13 +193,12 @@ static void test_report(void **state)
 static void test_minibatches(void **state)
 {
     struct world *w = *state;
-    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
     struct evaluator_result r;
     struct sewa_error err = { 0 };
     double losses[4];
     static const int64_t batches[] = { 7, 8, 7, INT64_MAX };
 
-    assert_ok(evaluator_start(&w->fixture.options, &e, &err), err);
+    AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&w->fixture);
     fill(w, e, 0, 5);
     for (int i = 0; i < 4; i++) {
         struct evaluator_request request = { 0, "selection", true, batches[i] };
@@ -218,12 +213,11 @@ static void test_minibatches(void **state)
 static void test_nan_weights(void **state)
 {
     struct world *w = *state;
-    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
     struct evaluator_request request = { 0, "selection", true, -1 };
     struct evaluator_result r;
     struct sewa_error err = { 0 };
 
-    assert_ok(evaluator_start(&w->fixture.options, &e, &err), err);
+    AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&w->fixture);
     fill(w, e, 0, 5);
     ((float *)evaluator_bank(e, 0))[3] = NAN;
     assert_ok(evaluator_evaluate(e, &request, &r, &err), err);
@@ -236,12 +230,10 @@ static void test_nan_weights(void **state)
 static void test_without_report(void **state)
 {
     struct world *w = *state;
-    AUTOPTR(evaluator_stop) struct evaluator *e = NULL;
-    struct sewa_error err = { 0 };
 
     data_clear(&w->data);
     make_data(w, false);
-    assert_ok(evaluator_start(&w->fixture.options, &e, &err), err);
+    AUTOPTR(evaluator_stop) struct evaluator *e = fixture_start(&w->fixture);
     assert_int_equal(evaluator_traits(e)->split_count, 1);
 }
 

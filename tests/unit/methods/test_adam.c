@@ -92,13 +92,6 @@ static void test_state_survives(void **state)
     adam_clear(&b);
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    toy_golden_free();
-    return 0;
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -108,5 +101,5 @@ int main(void)
         cmocka_unit_test(test_state_survives),
     };
 
-    return cmocka_run_group_tests(tests, NULL, teardown);
+    return cmocka_run_group_tests(tests, NULL, toy_teardown);
 }

@@ -48,13 +48,6 @@ static void test_order(void **state)
         assert_int_equal(order[n], wanted[n]);
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    toy_golden_free();
-    return 0;
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -62,5 +55,5 @@ int main(void)
         cmocka_unit_test(test_order),
     };
 
-    return cmocka_run_group_tests(tests, NULL, teardown);
+    return cmocka_run_group_tests(tests, NULL, toy_teardown);
 }

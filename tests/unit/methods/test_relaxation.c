@@ -191,13 +191,6 @@ static void test_empty_hard_mask(void **state)
     assert_true(isfinite(slope[2]) && slope[2] > 0);
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    toy_golden_free();
-    return 0;
-}
-
 int main(void)
 {
     struct CMUnitTest tests[COUNT_OF(cases) + 6];
@@ -212,5 +205,5 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_both_forms_agree);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_noise_of_exactly_one);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_empty_hard_mask);
-    return cmocka_run_group_tests(tests, NULL, teardown);
+    return cmocka_run_group_tests(tests, NULL, toy_teardown);
 }

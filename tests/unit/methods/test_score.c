@@ -66,13 +66,6 @@ static void test_dropped_samples(void **state)
     assert_int_equal(score_advantages(none, 1), 0);
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    toy_golden_free();
-    return 0;
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -81,5 +74,5 @@ int main(void)
         cmocka_unit_test(test_dropped_samples),
     };
 
-    return cmocka_run_group_tests(tests, NULL, teardown);
+    return cmocka_run_group_tests(tests, NULL, toy_teardown);
 }

@@ -532,13 +532,6 @@ static void test_broken_evaluator(void **state)
     assert_null(method_outcome(all));
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    toy_golden_free();
-    return 0;
-}
-
 int main(void)
 {
     static const struct CMUnitTest others[] = {
@@ -553,5 +546,5 @@ int main(void)
     for (size_t n = 0; n < COUNT_OF(wholes); n++)
         tests[COUNT_OF(others) + n] =
             (struct CMUnitTest){ wholes[n].name, test_whole, NULL, NULL, (void *)&wholes[n] };
-    return cmocka_run_group_tests(tests, NULL, teardown);
+    return cmocka_run_group_tests(tests, NULL, toy_teardown);
 }

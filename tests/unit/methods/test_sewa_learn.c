@@ -359,13 +359,6 @@ static void test_single_iteration(void **state)
     bench_close(&b);
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    toy_golden_free();
-    return 0;
-}
-
 int main(void)
 {
     static const struct CMUnitTest others[] = {
@@ -382,5 +375,5 @@ int main(void)
     for (size_t n = 0; n < COUNT_OF(useless); n++)
         tests[COUNT_OF(others) + n] =
             (struct CMUnitTest){ useless[n].name, test_useless, NULL, NULL, (void *)&useless[n] };
-    return cmocka_run_group_tests(tests, NULL, teardown);
+    return cmocka_run_group_tests(tests, NULL, toy_teardown);
 }

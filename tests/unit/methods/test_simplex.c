@@ -159,13 +159,6 @@ static void test_logistic_is_stable(void **state)
         assert_close(logistic_sigmoid(logistic_logit(p)) / p, 1);
 }
 
-static int teardown(void **state)
-{
-    (void)state;
-    toy_golden_free();
-    return 0;
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -178,5 +171,5 @@ int main(void)
         cmocka_unit_test(test_logistic_is_stable),
     };
 
-    return cmocka_run_group_tests(tests, NULL, teardown);
+    return cmocka_run_group_tests(tests, NULL, toy_teardown);
 }

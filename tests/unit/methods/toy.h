@@ -35,9 +35,9 @@ void toy_random(struct toy *toy, size_t k, size_t p, uint64_t seed);
 /* Steps 10, 20, 30 ... of at most TOY_K_MAX candidates. */
 extern const int64_t toy_steps[TOY_K_MAX];
 
-/* The golden file; read once, freed by toy_golden_free(). golden(..., NULL) walks down the keys. */
+/* The golden file; read once, freed by toy_teardown(). golden(..., NULL) walks down the keys. */
 const json_t *golden(const char *key, ...) __attribute__((sentinel));
-void toy_golden_free(void);
+int toy_teardown(void **state); /* of a group */
 size_t golden_numbers(const json_t *array, double *x, size_t max);
 void toy_golden(struct toy *toy);
 

@@ -321,18 +321,24 @@ static void test_a_bad_directory(void **state)
     wait_for(b, 1, TARGET_OK, NULL, 1);
 }
 
-/* The thread waits when the loop does not keep up, and goes on when it does. */
-static void test_the_loop_is_slow(void **state)
+static void start_on_many(struct bench *b, int count)
 {
-    struct bench *b = *state;
     char name[32];
 
-    for (int i = 0; i < 5000; i++) {
+    for (int i = 0; i < count; i++) {
         snprintf(name, sizeof name, "step-%05d.pt", i);
         write_whole(b->directory, name, 32, 'a');
     }
     start(b, HOUR_MS);
     add(b, 1, b->directory, NULL);
+}
+
+/* The thread waits when the loop does not keep up, and goes on when it does. */
+static void test_the_loop_is_slow(void **state)
+{
+    struct bench *b = *state;
+
+    start_on_many(b, 5000);
     usleep(200 * 1000); /* the loop does something else */
     wait_for(b, 1, PROVEN, NULL, 5000);
     assert_int_equal(told(b, 1, REPORT_FOUND, NULL), 5000);
@@ -341,14 +347,8 @@ static void test_the_loop_is_slow(void **state)
 static void test_stopping_while_the_thread_waits_for_the_loop(void **state)
 {
     struct bench *b = *state;
-    char name[32];
 
-    for (int i = 0; i < 3000; i++) {
-        snprintf(name, sizeof name, "step-%05d.pt", i);
-        write_whole(b->directory, name, 32, 'a');
-    }
-    start(b, HOUR_MS);
-    add(b, 1, b->directory, NULL);
+    start_on_many(b, 3000);
     usleep(200 * 1000);
     stop(b);
     assert_int_equal(b->abandoned, 0);
