@@ -11,7 +11,7 @@ import unittest
 from ctl import Ctl
 from sewa import DIGITS, ServiceTest, SharedServiceTest, binary, digits_evaluator, toy_evaluator, \
     wait_until
-from toys import toy_run
+from toys import toy_run, toy_service
 
 COUNT = 20
 
@@ -101,7 +101,7 @@ class Digits(SharedServiceTest):
         train(cls.scratch, cls.scratch.join("digits"))
         toy_run(cls.scratch.join("toy"))
         broken = {"fault": "die", "say": ["about to \033[31mdie"]}
-        cls.sewad = cls.start({
+        cls.sewad = cls.service({
             "run": {"digits": {"path": cls.scratch.join("digits")},
                     "toy": {"path": cls.scratch.join("toy")}},
             "evaluator": {"digits": digits_evaluator(), "broken": toy_evaluator(broken)},
@@ -305,11 +305,8 @@ class Gated(ServiceTest):
     def setUp(self):
         super().setUp()
         self.addCleanup(self.open_gate)
-        toy_run(self.scratch.join("toy"))
         gate = toy_evaluator({"gate": self.scratch.join("gate"), "say": ["hello"]})
-        self.sewad = self.service({"run": {"toy": {"path": self.scratch.join("toy")}},
-                                   "evaluator": {"toy": gate}})
-        self.sewad.wait_complete("toy", 6)
+        self.sewad = toy_service(self, {"toy": gate})
         # the port is another one after a restart
         door = Door(self.scratch.join("socket"), self.sewad)
         self.addCleanup(door.__exit__)

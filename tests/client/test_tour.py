@@ -6,18 +6,14 @@ import unittest
 
 from scratch import DEADLINE_S
 from sewa import ServiceTest, toy_evaluator
-from toys import toy_run
+from toys import toy_service
 
 
 class Tour(ServiceTest):
     def test_what_a_program_sees(self):
-        toy_run(self.scratch.join("toy"))
         gate = self.scratch.join("gate")
         self.addCleanup(self.scratch.write, "gate", "")  # a worker may wait for it
-        sewad = self.service({"run": {"toy": {"path": self.scratch.join("toy")}},
-                              "evaluator": {"slow": toy_evaluator({"gate": gate},
-                                                                  timeout_seconds=77)}})
-        sewad.wait_complete("toy", 6)
+        sewad = toy_service(self, {"slow": toy_evaluator({"gate": gate}, timeout_seconds=77)})
         done = subprocess.run([os.environ["SEWA_TOUR"], "http://" + sewad.address, "toy", "slow",
                                gate], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
                               universal_newlines=True, timeout=4 * DEADLINE_S,

@@ -11,7 +11,7 @@ import unittest
 import tensors
 from sewa import (DEADLINE_S, SharedServiceTest, binary, configuration, digits_evaluator,
                   toy_evaluator)
-from toys import toy_run, toy_tensors
+from toys import toy_run, toy_service, toy_tensors
 
 JOBS = "/api/v1/jobs"
 RUNS = "/api/v1/runs"
@@ -232,13 +232,10 @@ CHECKPOINTS = [
 class BadInputs(SharedServiceTest):
     @classmethod
     def prepare(cls):
-        toy_run(cls.scratch.join("toy"))
         evaluators = {"toy": toy_evaluator()}
         for i, (_, given, _, _) in enumerate(EVALUATORS):
             evaluators["bad%d" % i] = given if "command" in given else toy_evaluator(given)
-        cls.sewad = cls.start({"run": {"toy": {"path": cls.scratch.join("toy")}},
-                               "evaluator": evaluators})
-        cls.sewad.wait_complete("toy", 6)
+        cls.sewad = toy_service(cls, evaluators)
         cls.peace = cls.sewad.artifact(cls.sewad.run_job(run="toy", method="uniform")["id"])
         cls.pid = cls.sewad.process.pid
 
@@ -290,8 +287,8 @@ class BadInputs(SharedServiceTest):
     def test_checkpoints(self):
         """The job is queued behind another one while its newest checkpoint goes wrong."""
         gate = self.scratch.join("gate")
-        sewad = self.start({"allowed_roots": [self.scratch.path],
-                            "evaluator": {"gated": toy_evaluator({"gate": gate})}})
+        sewad = self.service({"allowed_roots": [self.scratch.path],
+                              "evaluator": {"gated": toy_evaluator({"gate": gate})}})
         self.addCleanup(self.scratch.write, "gate", "")
         toy_run(self.scratch.join("gated"))
         sewad.post(RUNS, {"name": "gated", "path": self.scratch.join("gated")})

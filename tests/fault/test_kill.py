@@ -14,7 +14,7 @@ import unittest
 from outcomes import assert_same, outcome_of
 from sewa import (DEADLINE_S, FINAL, LONG, SANITIZED, ServiceTest, Waiting, needs_failpoints,
                   toy_evaluator, wait_until)
-from toys import toy_run
+from toys import toy_service
 
 JOBS = "/api/v1/jobs"
 JOB = {"run": "toy", "evaluator": "toy", "select": 3, "params": {"iterations": 4, "polish": 6}}
@@ -24,13 +24,10 @@ class Killed(ServiceTest):
     """One service that is killed again and again, and the outcome of a job in peace."""
 
     def set_up(self, job, **evaluator):
-        toy_run(self.scratch.join("toy"))
         self.job = job
         self.keys = 0
-        self.sewad = self.service({"run": {"toy": {"path": self.scratch.join("toy")}},
-                                   "evaluator": {"toy": toy_evaluator(evaluator)},
-                                   "local_workers": job.get("workers", 1)})
-        self.sewad.wait_complete("toy", 6)
+        self.sewad = toy_service(self, {"toy": toy_evaluator(evaluator)},
+                                 {"local_workers": job.get("workers", 1)})
         began = time.monotonic()
         self.peace = outcome_of(self.sewad, self.sewad.run_job(**job))
         self.seconds = time.monotonic() - began

@@ -4,16 +4,13 @@ An evaluator runs as the user of sewad, so it can read what that user can; but n
 it, and no secret lies where processes of one user usually look.
 """
 import glob
-import http.client
 import json
 import os
-import socket
 import stat
-import subprocess
 import unittest
 
 import tensors
-from sewa import Sewad, SharedServiceTest, binary, name_of, toy_evaluator, wait_until
+from sewa import Sewad, SharedServiceTest, name_of, request, toy_evaluator, wait_until
 from toys import toy_run, toy_tensors
 
 JOBS = "/api/v1/jobs"
@@ -21,29 +18,10 @@ HEX_SIZE = 64  # of a token
 OURS = {k + b"=" + v for k, v in os.environb.items()}
 
 
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=60)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.path)
-
-
 class LooseSewad(Sewad):
     """Started by somebody whose umask takes nothing away."""
 
-    def spawn(self, *arguments, **environment):
-        with open(self.log, "ab") as log:
-            return subprocess.Popen(
-                [binary("sewad"), "--config", self.config, *arguments], preexec_fn=umask_nothing,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=self.scratch.environment(**dict(self.environment, **environment)))
-
-
-def umask_nothing():
-    os.umask(0)
+    umask = 0
 
 
 class Security(SharedServiceTest):
@@ -131,7 +109,7 @@ class Security(SharedServiceTest):
 
     def test_e_the_worker_interface(self):
         """On its own socket and for those with a token; nothing else is there."""
-        hello = json.dumps({"protocol": 1, "version": "1"})
+        hello = {"protocol": 1, "version": "1"}
         for path in ("hello", "lease", "heartbeat", "result", "log"):
             self.sewad.request("POST", "/api/v1/worker/" + path, {}).problem(404, "not_found")
             for headers in ({}, {"Authorization": "Bearer " + "0" * HEX_SIZE},
@@ -145,14 +123,8 @@ class Security(SharedServiceTest):
             self.assertEqual(status, 404, path)
 
     def over_the_socket(self, method, path, body=None, headers=None):
-        connection = UnixConnection(self.state("worker.sock"))
-        headers = dict(headers or {}, **({"Content-Type": "application/json"} if body else {}))
-        try:
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
+        reply = request(self.state("worker.sock"), method, path, body, headers)
+        return reply.status, reply.json()
 
     def test_f_other_web_pages(self):
         """A page in somebody's browser must not reach a service on loopback."""
@@ -198,7 +170,7 @@ class Security(SharedServiceTest):
         named = dict(toy_tensors(1), **{"\x1b[2Jx": tensors.Tensor("F32", [1], [1])})
         tensors.write(os.path.join(directory, "step-1.safetensors"), named)
         tensors.write(os.path.join(directory, "\x1b[31mstep-2.safetensors"), toy_tensors(1))
-        service = self.start({"run": {"names": {"path": directory}}})
+        service = self.service({"run": {"names": {"path": directory}}})
         service.wait_complete("names", 2)
         service.run_job(run="names", method="last", max_step=1)
         service.request("POST", JOBS, {"run": "names", "method": "uniform"}).problem(

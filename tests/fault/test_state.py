@@ -16,7 +16,7 @@ import tensors
 from outcomes import assert_same, outcome_of
 from sewa import (DEADLINE_S, ServiceTest, binary, needs_failpoints, request, toy_evaluator,
                   wait_until)
-from toys import toy_run
+from toys import toy_run, toy_service
 
 JOBS = "/api/v1/jobs"
 JOB = {"run": "toy", "evaluator": "toy", "select": 3, "params": {"iterations": 3, "polish": 6}}
@@ -24,10 +24,7 @@ JOB = {"run": "toy", "evaluator": "toy", "select": 3, "params": {"iterations": 3
 
 class StateTest(ServiceTest):
     def set_up(self):
-        toy_run(self.scratch.join("toy"))
-        self.sewad = self.service({"run": {"toy": {"path": self.scratch.join("toy")}},
-                                   "evaluator": {"toy": toy_evaluator()}})
-        self.sewad.wait_complete("toy", 6)
+        self.sewad = toy_service(self, {"toy": toy_evaluator()})
 
     def database(self, *words):
         """One statement, on a database that nobody else uses."""

@@ -9,7 +9,7 @@ import unittest
 
 from outcomes import assert_same, outcome_of
 from sewa import FINAL, LONG, ServiceTest, name_of, toy_evaluator, wait_until
-from toys import toy_run
+from toys import toy_service
 
 JOBS = "/api/v1/jobs"
 JOB = {"run": "toy", "evaluator": "toy", "select": 3, "params": {"iterations": 6, "polish": 6}}
@@ -19,14 +19,10 @@ class Workers(ServiceTest):
     """A job whose evaluations are counted; from one of them on they wait for a gate."""
 
     def set_up(self, evaluator=None, options=None, **environment):
-        toy_run(self.scratch.join("toy"))
         self.gate, self.count = self.scratch.join("gate"), self.scratch.join("count")
         self.addCleanup(self.open_gate)
         fields = dict({"count": self.count, "gate": self.gate}, **(evaluator or {}))
-        self.sewad = self.service(dict({"run": {"toy": {"path": self.scratch.join("toy")}},
-                                        "evaluator": {"toy": toy_evaluator(fields)}},
-                                       **(options or {})), **environment)
-        self.sewad.wait_complete("toy", 6)
+        self.sewad = toy_service(self, {"toy": toy_evaluator(fields)}, options, **environment)
 
     def open_gate(self):
         self.scratch.write("gate", "")
@@ -52,6 +48,13 @@ class Workers(ServiceTest):
         self.close_gate()
         os.unlink(self.count)
         return peace
+
+    def hold(self, **job):
+        """A job that waits in its first evaluation, and what becomes of it in peace."""
+        peace = self.in_peace()
+        uid = self.sewad.submit(**dict(JOB, **job))["id"]
+        self.wait_evaluations(1)
+        return uid, peace
 
     def assert_peaceful(self, uid, peace, what):
         assert_same(self, outcome_of(self.sewad, self.sewad.wait_job(uid)), peace, what)
@@ -106,9 +109,7 @@ class Kills(Workers):
 
     def test_one_of_two_workers_is_killed(self):
         self.set_up(options={"local_workers": 2})
-        peace = self.in_peace()
-        uid = self.sewad.submit(**dict(JOB, workers=2))["id"]
-        self.wait_evaluations(1)
+        uid, peace = self.hold(workers=2)
         wait_until(lambda: len(self.sewad.workers()) == 2, "there are two workers")
         os.kill(self.sewad.workers()[0], signal.SIGKILL)
         wait_until(lambda: len(self.sewad.workers()) == 2, "there are two again")
@@ -148,9 +149,8 @@ class Adoption(Workers):
 
     def test_the_same_process_finishes_the_job(self):
         self.set_up()
-        peace = self.in_peace()
-        uid = self.sewad.submit(**JOB)["id"]
-        evaluator = self.wait_evaluations(1)
+        uid, peace = self.hold()
+        evaluator = self.evaluations()[-1]
         worker, = self.sewad.workers()
         for _ in range(3):
             self.restart_by_kill()
@@ -164,9 +164,8 @@ class Adoption(Workers):
     def test_while_sewad_is_away_the_worker_ends_its_evaluation(self):
         """The result is not lost: it is reported to the service that comes back."""
         self.set_up()
-        peace = self.in_peace()
-        uid = self.sewad.submit(**JOB)["id"]
-        evaluator = self.wait_evaluations(1)
+        uid, peace = self.hold()
+        evaluator = self.evaluations()[-1]
         self.sewad.kill()
         self.open_gate()
         self.sewad.start()
@@ -190,9 +189,7 @@ class Adoption(Workers):
 
     def test_a_worker_that_died_meanwhile_is_replaced(self):
         self.set_up()
-        peace = self.in_peace()
-        uid = self.sewad.submit(**JOB)["id"]
-        self.wait_evaluations(1)
+        uid, peace = self.hold()
         self.sewad.kill()
         self.scratch.kill_processes()
         self.sewad.start()
@@ -202,9 +199,7 @@ class Adoption(Workers):
 
     def test_another_process_with_the_same_number_is_left_alone(self):
         self.set_up()
-        peace = self.in_peace()
-        uid = self.sewad.submit(**JOB)["id"]
-        self.wait_evaluations(1)
+        uid, peace = self.hold()
         self.sewad.kill()
         self.scratch.kill_processes()
         stranger = subprocess.Popen(["sleep", "1000"], env=self.scratch.environment())
@@ -247,9 +242,7 @@ class Stopping(Workers):
     @unittest.skipUnless(LONG, "takes half a minute: SEWA_TEST_LONG=1")
     def test_nobody_waits_longer_than_half_a_minute(self):
         self.set_up()
-        peace = self.in_peace()
-        uid = self.sewad.submit(**JOB)["id"]
-        self.wait_evaluations(1)
+        uid, peace = self.hold()
         began = time.monotonic()
         self.sewad.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.sewad.wait_end(), 0, self.sewad.log_text())
@@ -262,9 +255,7 @@ class Stopping(Workers):
 
     def test_asked_twice_it_does_not_wait(self):
         self.set_up()
-        peace = self.in_peace()
-        uid = self.sewad.submit(**JOB)["id"]
-        self.wait_evaluations(1)
+        uid, peace = self.hold()
         self.sewad.process.send_signal(signal.SIGTERM)
         wait_until(lambda: "stopping" in self.sewad.log_text(), "it has heard")
         self.sewad.process.send_signal(signal.SIGTERM)

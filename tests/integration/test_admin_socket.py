@@ -1,35 +1,16 @@
 """admin_socket - the routes of the REST API on a unix socket: open to who may open the file."""
-import http.client
-import json
 import os
-import socket
 import stat
 import unittest
 
 from scratch import wait_until
-from sewa import ServiceTest
+from sewa import ServiceTest, request
 from toys import toy_run
 
 
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=30)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(30)
-        self.sock.connect(self.path)
-
-
 def get(path, target):
-    connection = UnixConnection(path)
-    try:
-        connection.request("GET", target)
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
-    finally:
-        connection.close()
+    reply = request(path, "GET", target)
+    return reply.status, reply.json()
 
 
 class AdminSocket(ServiceTest):

@@ -11,7 +11,7 @@ import unittest
 
 import tensors
 from sewa import SharedServiceTest, toy_evaluator
-from toys import STEPS, toy_run
+from toys import STEPS, toy_service
 
 JOBS = "/api/v1/jobs"
 
@@ -19,10 +19,7 @@ JOBS = "/api/v1/jobs"
 class Artifacts(SharedServiceTest):
     @classmethod
     def prepare(cls):
-        toy_run(cls.scratch.join("toy"), size=4000)
-        cls.sewad = cls.start({"run": {"toy": {"path": cls.scratch.join("toy")}},
-                               "evaluator": {"toy": toy_evaluator()}})
-        cls.sewad.wait_complete("toy", 6)
+        cls.sewad = toy_service(cls, {"toy": toy_evaluator()}, size=4000)
         cls.job = cls.sewad.run_job(run="toy", evaluator="toy", select=3, seed=5,
                                     labels={"a": "b"}, params={"iterations": 12, "samples": 2})
         cls.path = "%s/%s/artifacts/model.safetensors" % (JOBS, cls.job["id"])
@@ -209,10 +206,7 @@ class Artifacts(SharedServiceTest):
 class Traces(SharedServiceTest):
     @classmethod
     def prepare(cls):
-        toy_run(cls.scratch.join("toy"))
-        cls.sewad = cls.start({"run": {"toy": {"path": cls.scratch.join("toy")}},
-                               "evaluator": {"toy": toy_evaluator()}})
-        cls.sewad.wait_complete("toy", 6)
+        cls.sewad = toy_service(cls, {"toy": toy_evaluator()})
         cls.job = cls.sewad.run_job(run="toy", evaluator="toy", select=2, params={
             "iterations": 21, "temperature": {"start": 1, "end": 0.1, "schedule": "linear"}})
         cls.path = JOBS + "/" + cls.job["id"] + "/trace"

@@ -20,7 +20,7 @@ class Checkpoints(SharedServiceTest):
         tensors.write(os.path.join(cls.directory, "final.safetensors"), toy_tensors(1),
                       {"format": "pt", "who": "trainer"})
         cls.scratch.write("toy/step-50.safetensors", b"\x08\0\0\0\0\0\0\0{}")
-        cls.sewad = cls.start({"run": {"toy": {"path": cls.directory}}})
+        cls.sewad = cls.service({"run": {"toy": {"path": cls.directory}}})
         rows = cls.sewad.wait_complete("toy", 8)
         cls.by_step = {r["step"]: r for r in rows}
         cls.sewad.wait_file("toy", "step-50.safetensors", "incomplete", "incomplete")

@@ -65,7 +65,7 @@ class Correctness(SharedServiceTest):
         cls.runs = cls.scratch.directory("runs")
         cls.gate, cls.nan = cls.scratch.join("gate"), cls.scratch.join("nan")
         cls.toys = toy_run(cls.scratch.join("toys"))
-        cls.sewad = cls.start({
+        cls.sewad = cls.service({
             "allowed_roots": [cls.runs], "run": {"toys": {"path": cls.scratch.join("toys")}},
             "evaluator": {
                 "toy": toy_evaluator(), "gated": toy_evaluator({"gate": cls.gate}),
@@ -121,7 +121,7 @@ class Correctness(SharedServiceTest):
     def start_frail(self, failpoint=None):
         """A service of its own that fails at this place."""
         if self.frail is None:
-            type(self).frail = self.start({"run": {"toys": {"path": self.scratch.join("toys")}}})
+            type(self).frail = self.service({"run": {"toys": {"path": self.scratch.join("toys")}}})
         self.frail.stop()
         self.frail.start(**({"SEWA_FAILPOINT": failpoint} if failpoint else {}))
         self.frail.wait_complete("toys", len(self.toys))
@@ -400,8 +400,8 @@ class Correctness(SharedServiceTest):
 
     def test_row_21_after_a_crash_nothing_stays_running_or_locked(self):
         gate = self.scratch.join("gate-of-21")
-        service = self.start({"run": {"toys": {"path": self.scratch.join("toys")}},
-                              "evaluator": {"gated": toy_evaluator({"gate": gate})}})
+        service = self.service({"run": {"toys": {"path": self.scratch.join("toys")}},
+                                "evaluator": {"gated": toy_evaluator({"gate": gate})}})
         self.addCleanup(self.scratch.write, "gate-of-21", "")
         service.wait_complete("toys", len(self.toys))
         uid = service.submit(run="toys", method="best", evaluator="gated")["id"]
@@ -479,10 +479,10 @@ class Correctness(SharedServiceTest):
         job = {"run": "toys", "evaluator": "toy", "method": "sewa", "select": 3, "seed": 7,
                "params": {"iterations": 8, "samples": 2}}
         wanted = outcome_of(self.sewad, self.sewad.run_job(**job))
-        other = self.start({"run": {"toys": {"path": self.scratch.join("toys")}},
-                            "evaluator": {"toy": toy_evaluator({"delay": 0.02})},
-                            "local_workers": 2, "worker_threads": 2},
-                           SEWA_KERNELS="reference")
+        other = self.service({"run": {"toys": {"path": self.scratch.join("toys")}},
+                              "evaluator": {"toy": toy_evaluator({"delay": 0.02})},
+                              "local_workers": 2, "worker_threads": 2},
+                             SEWA_KERNELS="reference")
         other.wait_complete("toys", len(self.toys))
         uid = other.submit(workers=2, **job)["id"]
         wait_until(lambda: other.job(uid)["progress"]["iteration"] >= 2, "it is on its way")

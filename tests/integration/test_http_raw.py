@@ -5,7 +5,7 @@ import socket
 import unittest
 
 from sewa import DEADLINE_S, ServiceTest, SharedServiceTest, toy_evaluator, wait_until
-from toys import toy_run
+from toys import toy_service
 
 HOST = b"Host: localhost\r\n"
 JSON = b"Content-Type: application/json\r\n"
@@ -104,7 +104,7 @@ def post(path, body, *fields):
 class Framing(SharedServiceTest):
     @classmethod
     def prepare(cls):
-        cls.sewad = cls.start({})
+        cls.sewad = cls.service({})
 
     def wire(self):
         wire = Wire(self.sewad.address)
@@ -318,12 +318,9 @@ class Waiting(ServiceTest):
 
     def setUp(self):
         super().setUp()
-        toy_run(self.scratch.join("toy"))
         self.gate = self.scratch.join("gate")
-        self.sewad = self.service({
-            "run": {"toy": {"path": self.scratch.join("toy")}},
-            "evaluator": {"toy": toy_evaluator({"setup_gate": self.gate, "say": ["hello"]})}})
-        self.sewad.wait_complete("toy", 6)
+        self.sewad = toy_service(self, {"toy": toy_evaluator({"setup_gate": self.gate,
+                                                              "say": ["hello"]})})
         self.job = self.sewad.submit(run="toy", evaluator="toy", method="best")["id"]
         self.sewad.wait_state(self.job, "starting")
 

@@ -12,7 +12,7 @@ class Changes(SharedServiceTest):
     @classmethod
     def prepare(cls):
         cls.directory = cls.scratch.directory("runs")
-        cls.sewad = cls.start({"allowed_roots": [cls.directory]})
+        cls.sewad = cls.service({"allowed_roots": [cls.directory]})
 
     def run_with(self, name, steps, **more):
         """A run of its own with complete checkpoints; its directory."""

@@ -98,7 +98,7 @@ class WrongFiles(SharedServiceTest):
     @classmethod
     def prepare(cls):
         cls.directory = cls.scratch.directory("runs")
-        cls.sewad = cls.start({"allowed_roots": [cls.directory]})
+        cls.sewad = cls.service({"allowed_roots": [cls.directory]})
 
     def run_for(self, name, **more):
         """A run of its own; its directory."""

@@ -6,7 +6,7 @@ import time
 import unittest
 
 from sewa import FINAL, ServiceTest, SharedServiceTest, needs_failpoints, toy_evaluator, wait_until
-from toys import toy_run
+from toys import toy_service
 
 JOBS = "/api/v1/jobs"
 
@@ -21,13 +21,6 @@ class LifeTest(ServiceTest):
         super().setUp()
         self.addCleanup(self.open_gate)  # before the services are stopped: they wait for answers
 
-    def service_with(self, evaluators, options=None, **environment):
-        toy_run(self.scratch.join("toy"))
-        sewad = self.service(dict({"run": {"toy": {"path": self.scratch.join("toy")}},
-                                   "evaluator": evaluators}, **(options or {})), **environment)
-        sewad.wait_complete("toy", 6)
-        return sewad
-
     def open_gate(self, name="gate"):
         self.scratch.write(name, "")
 
@@ -35,7 +28,7 @@ class LifeTest(ServiceTest):
 class Waiting(LifeTest):
     def setUp(self):
         super().setUp()
-        self.sewad = self.service_with({"toy": gated(self.scratch)})
+        self.sewad = toy_service(self, {"toy": gated(self.scratch)})
 
     def ask(self, uid, etag=None, **query):
         headers = {"If-None-Match": etag} if etag else {}
@@ -133,7 +126,7 @@ class Cancelling(LifeTest):
         wait_until(lambda: not self.scratch.processes("sewa-worker"), "its worker has ended")
 
     def test_queued(self):
-        sewad = self.service_with({"toy": gated(self.scratch)})
+        sewad = toy_service(self, {"toy": gated(self.scratch)})
         first = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
         sewad.wait_state(first, "running")
         second = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
@@ -144,7 +137,7 @@ class Cancelling(LifeTest):
         sewad.wait_job(first)
 
     def test_starting(self):
-        sewad = self.service_with({"toy": toy_evaluator({
+        sewad = toy_service(self, {"toy": toy_evaluator({
             "setup_gate": self.scratch.join("never")})})
         uid = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
         sewad.wait_state(uid, "starting")
@@ -152,7 +145,7 @@ class Cancelling(LifeTest):
         self.check_cancelled(sewad, uid)
 
     def test_running(self):
-        sewad = self.service_with({"toy": gated(self.scratch)})
+        sewad = toy_service(self, {"toy": gated(self.scratch)})
         uid = sewad.submit(run="toy", evaluator="toy")["id"]
         sewad.wait_state(uid, "running")
         self.check_cancelled(sewad, uid)
@@ -161,14 +154,14 @@ class Cancelling(LifeTest):
         sewad.run_job(run="toy", evaluator="toy", method="best")
 
     def test_running_while_the_evaluator_hangs(self):
-        sewad = self.service_with({"toy": toy_evaluator({"fault": "hang", "at": 2})})
+        sewad = toy_service(self, {"toy": toy_evaluator({"fault": "hang", "at": 2})})
         uid = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
         sewad.wait_state(uid, "running")
         self.check_cancelled(sewad, uid)
 
     @needs_failpoints
     def test_publishing_while_the_worker_writes(self):
-        sewad = self.service_with({}, SEWA_FAILPOINT="worker_average=sleep:3000")
+        sewad = toy_service(self, SEWA_FAILPOINT="worker_average=sleep:3000")
         uid = sewad.submit(run="toy", method="uniform")["id"]
         sewad.wait_state(uid, "publishing")
         self.check_cancelled(sewad, uid)
@@ -177,7 +170,7 @@ class Cancelling(LifeTest):
     def test_publishing_while_it_is_put_in_place(self):
         jobs = []
         for place in ("publish_before_rename", "publish_after_rename"):
-            sewad = self.service_with({}, SEWA_FAILPOINT=place + "=sleep:3000")
+            sewad = toy_service(self, SEWA_FAILPOINT=place + "=sleep:3000")
             uid = sewad.submit(run="toy", method="uniform")["id"]
             sewad.wait_state(uid, "publishing")
             wait_until(lambda: not self.scratch.processes("sewa-worker"), "the worker is done")
@@ -188,7 +181,7 @@ class Cancelling(LifeTest):
                 self.check_is_cancelled(sewad, uid)
 
     def test_again_and_again(self):
-        sewad = self.service_with({"toy": gated(self.scratch)})
+        sewad = toy_service(self, {"toy": gated(self.scratch)})
         uid = sewad.submit(run="toy", evaluator="toy")["id"]
         sewad.wait_state(uid, "running")
         path = JOBS + "/" + uid + "/cancel"
@@ -198,7 +191,7 @@ class Cancelling(LifeTest):
         sewad.wait_job(uid, "cancelled")
 
     def test_survives_a_kill(self):
-        sewad = self.service_with({"toy": gated(self.scratch)})
+        sewad = toy_service(self, {"toy": gated(self.scratch)})
         uid = sewad.submit(run="toy", evaluator="toy")["id"]
         sewad.wait_state(uid, "running")
         sewad.request("POST", JOBS + "/" + uid + "/cancel", {}).expect(202)
@@ -209,7 +202,7 @@ class Cancelling(LifeTest):
         sewad.wait_job(uid, "cancelled")
 
     def test_a_finished_job_and_none_at_all(self):
-        sewad = self.service_with({})
+        sewad = toy_service(self)
         done = sewad.run_job(run="toy", method="last")
         sewad.request("POST", "%s/%s/cancel" % (JOBS, done["id"]), {}).problem(
             409, "conflict", "succeeded")
@@ -219,7 +212,7 @@ class Cancelling(LifeTest):
 
 class QueueAndSlots(LifeTest):
     def test_first_come_first_served(self):
-        sewad = self.service_with({"toy": gated(self.scratch)})
+        sewad = toy_service(self, {"toy": gated(self.scratch)})
         uids = [sewad.submit(run="toy", evaluator="toy", method="best")["id"] for _ in range(4)]
         sewad.wait_state(uids[0], "running")
         self.assertEqual([sewad.job(u)["state"] for u in uids[1:]], ["queued"] * 3)
@@ -228,7 +221,7 @@ class QueueAndSlots(LifeTest):
         self.assertEqual(started, sorted(started))
 
     def test_two_slots(self):
-        sewad = self.service_with({"toy": gated(self.scratch)}, {"local_workers": 2})
+        sewad = toy_service(self, {"toy": gated(self.scratch)}, {"local_workers": 2})
         uids = [sewad.submit(run="toy", evaluator="toy", method="best")["id"] for _ in range(3)]
         for uid in uids[:2]:
             sewad.wait_state(uid, "running")
@@ -239,12 +232,12 @@ class QueueAndSlots(LifeTest):
             sewad.wait_job(uid)
 
     def test_more_workers_than_slots(self):
-        sewad = self.service_with({"toy": toy_evaluator()}, {"local_workers": 2})
+        sewad = toy_service(self, {"toy": toy_evaluator()}, {"local_workers": 2})
         sewad.run_job(run="toy", evaluator="toy", method="best", workers=5)
 
     def test_device_slots(self):
         about = self.scratch.join("about")
-        sewad = self.service_with({"toy": toy_evaluator({"about": about})},
+        sewad = toy_service(self, {"toy": toy_evaluator({"about": about})},
                                   {"device_slots": ["3"]}, CUDA_VISIBLE_DEVICES="0,1")
         sewad.run_job(run="toy", evaluator="toy", method="best")
         with open(about, encoding="utf-8") as file:
@@ -254,7 +247,7 @@ class QueueAndSlots(LifeTest):
 class RetryAndDelete(LifeTest):
     def test_retry(self):
         once = self.scratch.join("once")
-        sewad = self.service_with({"toy": toy_evaluator({"fault": "exit_at_start", "once": once})})
+        sewad = toy_service(self, {"toy": toy_evaluator({"fault": "exit_at_start", "once": once})})
         failed = sewad.fail_job("evaluator_start", run="toy", evaluator="toy", method="best",
                                 window=4, seed=9, labels={"a": "b"})
         reply = sewad.request("POST", "%s/%s/retry" % (JOBS, failed["id"]), {}).expect(201)
@@ -268,7 +261,7 @@ class RetryAndDelete(LifeTest):
         self.assertEqual(sewad.job(failed["id"]), failed)
 
     def test_only_what_is_finished(self):
-        sewad = self.service_with({"toy": gated(self.scratch)})
+        sewad = toy_service(self, {"toy": gated(self.scratch)})
         uid = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
         sewad.request("POST", "%s/%s/retry" % (JOBS, uid), {}).problem(409, "conflict", uid)
         sewad.request("DELETE", "%s/%s" % (JOBS, uid)).problem(409, "conflict", "cancel")
@@ -280,7 +273,7 @@ class RetryAndDelete(LifeTest):
                           {} if path else None).problem(404, "not_found", "job_nobody")
 
     def test_delete_takes_everything_along(self):
-        sewad = self.service_with({"toy": toy_evaluator({"say": ["hello"]})})
+        sewad = toy_service(self, {"toy": toy_evaluator({"say": ["hello"]})})
         done = sewad.run_job(run="toy", evaluator="toy", select=2)
         path = JOBS + "/" + done["id"]
         sewad.request("DELETE", path).expect(204)
@@ -297,7 +290,7 @@ class RetryAndDelete(LifeTest):
 class Logs(LifeTest):
     def test_what_the_evaluator_prints(self):
         said = ["first line", "ein Wort: größer", "last words"]
-        sewad = self.service_with({"toy": toy_evaluator({"say": said})})
+        sewad = toy_service(self, {"toy": toy_evaluator({"say": said})})
         done = sewad.run_job(run="toy", evaluator="toy", method="best")
         text = sewad.job_log(done["id"])
         for line in said:
@@ -312,7 +305,7 @@ class Logs(LifeTest):
             422, "invalid", "follow")
 
     def test_a_log_is_followed_from_its_beginning_to_the_end_of_the_job(self):
-        sewad = self.service_with({"toy": gated(self.scratch, say=["early", "too"])})
+        sewad = toy_service(self, {"toy": gated(self.scratch, say=["early", "too"])})
         uid = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
         connection = http.client.HTTPConnection(sewad.address, timeout=60)
         connection.request("GET", "%s/%s/logs?follow=true" % (JOBS, uid))
@@ -329,7 +322,7 @@ class Logs(LifeTest):
         self.assertEqual(text.decode(), sewad.job_log(uid))
 
     def test_followers_that_leave_and_a_service_that_stops(self):
-        sewad = self.service_with({"toy": gated(self.scratch, say=["hello"])})
+        sewad = toy_service(self, {"toy": gated(self.scratch, say=["hello"])})
         uid = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
         connections = []
         for _ in range(5):
@@ -350,9 +343,7 @@ class Logs(LifeTest):
 class Shared(SharedServiceTest):
     @classmethod
     def prepare(cls):
-        toy_run(cls.scratch.join("toy"))
-        cls.sewad = cls.start({"run": {"toy": {"path": cls.scratch.join("toy")}}})
-        cls.sewad.wait_complete("toy", 6)
+        cls.sewad = toy_service(cls)
 
     def test_jobs_that_are_not_there(self):
         for method, path, body in [

@@ -6,7 +6,7 @@ import unittest
 import tensors
 from sewa import ServiceTest, SharedServiceTest, toy_evaluator, wait_until
 from tensors import Tensor
-from toys import STEPS, toy_run, toy_tensors
+from toys import STEPS, toy_run, toy_service, toy_tensors
 
 JOBS = "/api/v1/jobs"
 
@@ -30,7 +30,7 @@ class Candidates(SharedServiceTest):
         tensors.write(os.path.join(odd, "step-4.safetensors"), more)
         runs["odd"] = {"path": odd}
         runs["empty"] = {"path": cls.scratch.directory("empty")}
-        cls.sewad = cls.start({"run": runs, "evaluator": {"toy": toy_evaluator()}})
+        cls.sewad = cls.service({"run": runs, "evaluator": {"toy": toy_evaluator()}})
         for name, count in (("toy", 6), ("other", 6), ("odd", 4)):
             cls.sewad.wait_complete(name, count)
         cls.ids = {c["step"]: c["id"] for c in cls.sewad.complete("toy")}
@@ -123,10 +123,7 @@ class Candidates(SharedServiceTest):
 class DryRuns(SharedServiceTest):
     @classmethod
     def prepare(cls):
-        toy_run(cls.scratch.join("toy"))
-        cls.sewad = cls.start({"run": {"toy": {"path": cls.scratch.join("toy")}},
-                               "evaluator": {"toy": toy_evaluator()}, "worker_memory_mib": 64})
-        cls.sewad.wait_complete("toy", 6)
+        cls.sewad = toy_service(cls, {"toy": toy_evaluator()}, {"worker_memory_mib": 64})
 
     def dry(self, **job):
         reply = self.sewad.request("POST", JOBS, job, dry_run="true").expect(200).json()
@@ -191,7 +188,7 @@ class DryRuns(SharedServiceTest):
         for step in (1, 2):
             tensors.write(os.path.join(big, "step-%d.safetensors" % step),
                           {"w": Tensor("F32", [150000], b"\0" * 600000)})
-        service = self.start({"run": {"big": {"path": big}}, "worker_memory_mib": 1})
+        service = self.service({"run": {"big": {"path": big}}, "worker_memory_mib": 1})
         service.wait_complete("big", 2)
         reply = service.request("POST", JOBS, {"run": "big", "method": "uniform"})
         problem = reply.problem(422, "invalid", "2 checkpoints", "at least", "has 1 MiB",
@@ -204,9 +201,7 @@ class Keys(ServiceTest):
 
     def setUp(self):
         super().setUp()
-        toy_run(self.scratch.join("toy"))
-        self.sewad = self.service({"run": {"toy": {"path": self.scratch.join("toy")}}})
-        self.sewad.wait_complete("toy", 6)
+        self.sewad = toy_service(self)
         self.body = {"run": "toy", "method": "uniform"}
 
     def post(self, key, body=None):
@@ -279,9 +274,7 @@ class Keys(ServiceTest):
 
 class NewCheckpoints(ServiceTest):
     def test_only_when_enough_have_come(self):
-        toy_run(self.scratch.join("toy"))
-        sewad = self.service({"run": {"toy": {"path": self.scratch.join("toy")}}})
-        sewad.wait_complete("toy", 6)
+        sewad = toy_service(self)
         job = {"run": "toy", "method": "uniform", "if_new_checkpoints": 2}
 
         def ask(**more):
@@ -317,7 +310,7 @@ class Lists(SharedServiceTest):
         for name in ("a", "b"):
             toy_run(cls.scratch.join(name))
             runs[name] = {"path": cls.scratch.join(name)}
-        cls.sewad = cls.start({"run": runs, "evaluator": {
+        cls.sewad = cls.service({"run": runs, "evaluator": {
             "broken": toy_evaluator({"fault": "exit_at_start"})}})
         for name in runs:
             cls.sewad.wait_complete(name, 6)

@@ -5,7 +5,6 @@ same numbers in plain files.
 """
 import json
 import os
-import random
 import shutil
 import unittest
 from collections import OrderedDict
@@ -17,18 +16,9 @@ from scratch import wait_until
 from sewa import ServiceTest
 from tensors import Tensor
 from torch_file import Storage, View
+from toys import mixed_model
 
 STEPS = (100, 200, 300)
-
-
-def model(step):
-    rng = random.Random(step)
-    return {
-        "embed.weight": Tensor("F32", [7, 5], [rng.gauss(0, 1) for _ in range(35)]),
-        "body.weight": Tensor("BF16", [33, 9], [rng.gauss(0, 1) for _ in range(297)]),
-        "body.scale": Tensor("F64", [], [rng.gauss(0, 1)]),
-        "steps": Tensor("I64", [], [step]),
-    }
 
 
 class Layouts(ServiceTest):
@@ -38,7 +28,7 @@ class Layouts(ServiceTest):
         self.plain = []  # the same numbers in safetensors files, for the definition
         for step in STEPS:
             self.plain.append(self.scratch.join("plain-%d.safetensors" % step))
-            tensors.write(self.plain[-1], model(step))
+            tensors.write(self.plain[-1], mixed_model(step))
 
     def path(self, *names):
         return os.path.join(self.run_directory, *names)
@@ -64,7 +54,8 @@ class Layouts(ServiceTest):
 class TorchFiles(Layouts):
     def test_state_dicts(self):
         for step in STEPS:
-            torch_file.write(self.path("step-%d.pt" % step), torch_file.state_dict(model(step)))
+            torch_file.write(self.path("step-%d.pt" % step),
+                             torch_file.state_dict(mixed_model(step)))
         torch_file.write(self.path("optimizer.pt"), {"state": {}})
         self.watch()
         rows = self.sewad.wait_complete("r", 3)
@@ -76,7 +67,7 @@ class TorchFiles(Layouts):
     def test_a_trainers_file_with_wrapped_names(self):
         for step in STEPS:
             state = OrderedDict(("module." + n, t)
-                                for n, t in torch_file.state_dict(model(step)).items())
+                                for n, t in torch_file.state_dict(mixed_model(step)).items())
             torch_file.write(self.path("epoch=1-step=%d.ckpt" % step),
                              {"epoch": 1, "global_step": step, "state_dict": state,
                               "optimizer_states": [{"state": {}}]})
@@ -89,9 +80,10 @@ class TorchFiles(Layouts):
 
     def test_the_state_key_of_the_run(self):
         for step in STEPS:
-            other = {n: Tensor(t.dtype, t.shape, t.data[::-1]) for n, t in model(step).items()}
+            other = {n: Tensor(t.dtype, t.shape, t.data[::-1])
+                     for n, t in mixed_model(step).items()}
             torch_file.write(self.path("step-%d.pth" % step),
-                             {"mine": {"weights": torch_file.state_dict(model(step)),
+                             {"mine": {"weights": torch_file.state_dict(mixed_model(step)),
                                        "others": torch_file.state_dict(other)}})
         self.watch(state_key="mine.weights")
         self.sewad.wait_complete("r", 3)
@@ -99,7 +91,7 @@ class TorchFiles(Layouts):
 
     def test_views_and_ties(self):
         for step in STEPS:
-            m = model(step)
+            m = mixed_model(step)
             state = torch_file.state_dict(m)
             t = m["body.weight"]
             columns = [t.data[2 * (i * 9 + j):2 * (i * 9 + j) + 2]
@@ -127,7 +119,7 @@ class Directories(Layouts):
         names = {s: "model-%05d-of-00002.safetensors" % s for s in (1, 2)}
         for shard, name in names.items():
             tensors.write(os.path.join(directory, name),
-                          {n: t for n, t in model(step).items() if self.SHARDS[n] == shard})
+                          {n: t for n, t in mixed_model(step).items() if self.SHARDS[n] == shard})
         return {n: names[s] for n, s in self.SHARDS.items()}
 
     def write_index(self, directory, weight_map):
@@ -179,7 +171,7 @@ class Directories(Layouts):
             directory = self.path("checkpoint-%d" % step)
             os.mkdir(directory)
             torch_file.write(os.path.join(directory, "pytorch_model.bin"),
-                             torch_file.state_dict(model(step)))
+                             torch_file.state_dict(mixed_model(step)))
             for name in ("rng_state.pth", "scheduler.pt", "training_args.bin"):
                 with open(os.path.join(directory, name), "wb") as f:
                     f.write(b"anything")

@@ -61,9 +61,9 @@ class Document(SharedServiceTest):
         with open(cls.scratch.join("watched", "toy", "step-7.safetensors"), "wb") as file:
             file.write(b"\xff" * 64)  # is no checkpoint
         os.makedirs(cls.scratch.join("watched", "api"))
-        cls.sewad = cls.start({"allowed_roots": [cls.scratch.join("watched")],
-                               "run": {"toy": {"path": cls.scratch.join("watched", "toy")}},
-                               "evaluator": {"toy": toy_evaluator()}})
+        cls.sewad = cls.service({"allowed_roots": [cls.scratch.join("watched")],
+                                 "run": {"toy": {"path": cls.scratch.join("watched", "toy")}},
+                                 "evaluator": {"toy": toy_evaluator()}})
         cls.sewad.wait_complete("toy", 6)
         cls.document = cls.sewad.get("/openapi.json")
         cls.schemas = Schemas(cls.document)

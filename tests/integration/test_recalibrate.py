@@ -13,7 +13,7 @@ import reference
 import tensors
 from outcomes import assert_same, outcome_of
 from sewa import ServiceTest, SharedServiceTest, needs_failpoints, toy_evaluator
-from toys import STEPS, toy_run
+from toys import STEPS, toy_run, toy_service
 
 JOB = {"run": "toy", "method": "uniform", "evaluator": "good", "baselines": ["last", "best"]}
 SEWA = {"run": "toy", "evaluator": "good", "select": 3, "seed": 5,
@@ -51,7 +51,7 @@ class Recalibrated(SharedServiceTest):
         cls.files = toy_run(cls.scratch.join("toy"))
         cls.wide = toy_run(cls.scratch.join("wide"), dtype="F64")
         cls.asked = cls.scratch.join("asked")
-        cls.sewad = cls.start({
+        cls.sewad = cls.service({
             "run": {"toy": {"path": cls.scratch.join("toy")},
                     "wide": {"path": cls.scratch.join("wide")}},
             "evaluator": {"good": evaluator(recalibrations=cls.asked), "bad": evaluator(1),
@@ -232,16 +232,13 @@ class Failures(SharedServiceTest):
 
     @classmethod
     def prepare(cls):
-        toy_run(cls.scratch.join("toy"))
         evaluators = {}
         for fault, _, _ in cls.ROWS:
             timeout = 1 if fault == "hang" else 600
             for name, more in ((fault, {}), (fault + "_once", {"once": cls.scratch.join(fault)})):
                 options = dict({"recalibrate": ["b"], "recalibrate_fault": fault}, **more)
                 evaluators[name] = toy_evaluator(options, timeout_seconds=timeout)
-        cls.sewad = cls.start({"run": {"toy": {"path": cls.scratch.join("toy")}},
-                               "evaluator": evaluators})
-        cls.sewad.wait_complete("toy", len(STEPS))
+        cls.sewad = toy_service(cls, evaluators)
 
     def test_the_job_fails_and_says_why(self):
         for fault, code, word in self.ROWS:

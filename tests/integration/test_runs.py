@@ -14,7 +14,7 @@ class ListsAndPages(SharedServiceTest):
         cls.names = ["alpha", "beta", "gamma", "delta.1", "Epsilon"]
         runs = {n: {"path": cls.scratch.directory("runs", n)} for n in cls.names}
         toy_run(cls.scratch.join("runs", "alpha"))
-        cls.sewad = cls.start({"run": runs})
+        cls.sewad = cls.service({"run": runs})
 
     def test_a_run_of_the_configuration_shows_what_it_watches(self):
         self.sewad.wait_complete("alpha", 6)
@@ -103,8 +103,8 @@ class OverHttp(SharedServiceTest):
         cls.data = cls.scratch.directory("data")
         cls.outside = cls.scratch.directory("outside")
         toy_run(cls.outside)
-        cls.sewad = cls.start({"allowed_roots": [cls.data],
-                               "evaluator": {"toy": toy_evaluator()}})
+        cls.sewad = cls.service({"allowed_roots": [cls.data],
+                                 "evaluator": {"toy": toy_evaluator()}})
 
     def create(self, name, **more):
         path = os.path.join(self.data, name)

@@ -6,14 +6,13 @@ with the definition; what the index, the API, the manifest and sewactl say of th
 import hashlib
 import json
 import os
-import random
 import subprocess
 import unittest
 
 import reference
 import tensors
 from sewa import ServiceTest, binary
-from tensors import Tensor
+from toys import mixed_model
 
 STEPS = (100, 200, 300)
 INDEX = "model.safetensors.index.json"
@@ -21,28 +20,19 @@ SHARDS = {"model-00001-of-00002.safetensors": ("embed.weight", "body.scale"),
           "model-00002-of-00002.safetensors": ("body.weight", "steps")}
 
 
-def model(step):
-    rng = random.Random(step)
-    return {
-        "embed.weight": Tensor("F32", [70, 5], [rng.gauss(0, 1) for _ in range(350)]),
-        "body.weight": Tensor("BF16", [33, 9], [rng.gauss(0, 1) for _ in range(297)]),
-        "body.scale": Tensor("F64", [], [rng.gauss(0, 1)]),
-        "steps": Tensor("I64", [], [step]),
-    }
-
-
 class Shards(ServiceTest):
     def setUp(self):
         super().setUp()
         self.plain = []
         for step in STEPS:
+            model = mixed_model(step, rows=70)
             self.plain.append(self.scratch.join("plain", "step-%d.safetensors" % step))
             os.makedirs(os.path.dirname(self.plain[-1]), exist_ok=True)
-            tensors.write(self.plain[-1], model(step))
+            tensors.write(self.plain[-1], model)
             directory = self.scratch.join("sharded", "checkpoint-%d" % step)
             os.makedirs(directory)
             for name, keys in SHARDS.items():
-                tensors.write(os.path.join(directory, name), {k: model(step)[k] for k in keys})
+                tensors.write(os.path.join(directory, name), {k: model[k] for k in keys})
             with open(os.path.join(directory, INDEX), "w") as f:
                 json.dump({"weight_map": {k: n for n, keys in SHARDS.items() for k in keys}}, f)
         self.sewad = self.service({"run": {"plain": {"path": self.scratch.join("plain")},

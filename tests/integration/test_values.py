@@ -54,7 +54,7 @@ class Averages(SharedServiceTest):
                 })
             cls.directories[dtype] = directory
             runs[dtype] = {"path": directory}
-        cls.sewad = cls.start({"run": runs, "worker_threads": 2})
+        cls.sewad = cls.service({"run": runs, "worker_threads": 2})
         for dtype in DTYPES:
             cls.sewad.wait_complete(dtype, 7)
 
@@ -110,7 +110,7 @@ class Averages(SharedServiceTest):
         for step, part in enumerate((0.25, 1.75)):
             tensors.write(os.path.join(directory, "step-%d.safetensors" % step),
                           {"w": Tensor("F64", [4], [c * part for c in cases])})
-        service = self.start({"run": {"twice": {"path": directory}}})
+        service = self.service({"run": {"twice": {"path": directory}}})
         service.wait_complete("twice", 2)
         done = service.run_job(run="twice", method="uniform", output={"dtype": "BF16"})
         ours, _ = tensors.parse(service.artifact(done["id"]))
@@ -133,8 +133,8 @@ class Integers(SharedServiceTest):
         for step in (1, 2):
             tensors.write(os.path.join(same, "step-%d.safetensors" % step), {
                 "w": Tensor("F32", [2], [step, step]), "n": Tensor("I32", [2], [7, -7])})
-        cls.sewad = cls.start({"run": {"counts": {"path": cls.directory},
-                                       "same": {"path": same}}})
+        cls.sewad = cls.service({"run": {"counts": {"path": cls.directory},
+                                         "same": {"path": same}}})
         cls.sewad.wait_complete("counts", 3)
         cls.sewad.wait_complete("same", 2)
 
@@ -164,7 +164,7 @@ class NotFinite(SharedServiceTest):
         for step, values in ((1, [1, 2, 3]), (2, [4, math.nan, 6]), (3, [7, 8, math.inf])):
             tensors.write(os.path.join(directory, "step-%d.safetensors" % step),
                           {"fine": Tensor("F32", [1], [step]), "w": Tensor("F32", [3], values)})
-        cls.sewad = cls.start({"run": {"wild": {"path": directory}}})
+        cls.sewad = cls.service({"run": {"wild": {"path": directory}}})
         cls.sewad.wait_complete("wild", 3)
 
     def test_refused_with_the_name_of_file_and_tensor(self):
@@ -193,8 +193,8 @@ class Losses(SharedServiceTest):
         cls.directory = cls.scratch.join("digits")
         cls.files = train_digits(cls.scratch, cls.directory, steps=300)
         cls.data, _ = tensors.read(DIGITS)
-        cls.sewad = cls.start({"run": {"digits": {"path": cls.directory}},
-                               "evaluator": {"digits": digits_evaluator()}})
+        cls.sewad = cls.service({"run": {"digits": {"path": cls.directory}},
+                                 "evaluator": {"digits": digits_evaluator()}})
         cls.sewad.wait_complete("digits", len(cls.files))
 
     def path_of(self, step):

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -126,14 +127,31 @@ class Reply:
         return problem
 
 
+class _UnixConnection(http.client.HTTPConnection):
+    """To a socket in the file system."""
+
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
 def request(address, method, path, body=None, headers=None, timeout=DEADLINE_S):
-    """One request on a connection of its own. A dict or list becomes JSON."""
+    """One request on a connection of its own, to a host and port or to the path of a socket.
+
+    A dict or list becomes JSON.
+    """
     headers = dict(headers or {})
     if body is not None and not isinstance(body, (bytes, str)):
         body = json.dumps(body)
         patch = "application/merge-patch+json" if method == "PATCH" else "application/json"
         headers.setdefault("Content-Type", patch)
-    connection = http.client.HTTPConnection(address, timeout=timeout)
+    to = _UnixConnection if address.startswith("/") else http.client.HTTPConnection
+    connection = to(address, timeout=timeout)
     try:
         connection.request(method, path, body=body, headers=headers)
         answer = connection.getresponse()
@@ -151,6 +169,8 @@ def with_query(path, query):
 
 class Sewad:
     """One sewad with a state directory of its own; started, stopped, killed and started again."""
+
+    umask = -1  # as this process has it
 
     def __init__(self, scratch, options=None, name="sewad", **environment):
         self.scratch = scratch
@@ -178,7 +198,7 @@ class Sewad:
         with open(self.log, "ab") as log:
             return subprocess.Popen(
                 [binary("sewad"), "--config", self.config, *arguments],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, umask=self.umask,
                 env=self.scratch.environment(**dict(self.environment, **environment)))
 
     def start(self, ready=True, **environment):
@@ -405,7 +425,7 @@ class SharedServiceTest(unittest.TestCase):
         raise NotImplementedError("prepare() starts the service")
 
     @classmethod
-    def start(cls, options, **environment):
+    def service(cls, options, **environment):
         service = Sewad(cls.scratch, options, "sewad%d" % len(cls.services), **environment)
         cls.services.append(service)
         return service.start()

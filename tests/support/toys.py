@@ -1,6 +1,7 @@
 """toys - small checkpoints for tests, made by hand or by sewa-mlp."""
 import math
 import os
+import random
 import subprocess
 
 from sewa import DIGITS, binary
@@ -27,6 +28,27 @@ def toy_run(directory, steps=None, **more):
         paths[step] = os.path.join(directory, "step-%d.safetensors" % step)
         write(paths[step], toy_tensors(step, **more))
     return paths
+
+
+def mixed_model(step, rows=7):
+    """A model of several types, different for each step."""
+    rng = random.Random(step)
+
+    def noise(n):
+        return [rng.gauss(0, 1) for _ in range(n)]
+    return {"embed.weight": Tensor("F32", [rows, 5], noise(rows * 5)),
+            "body.weight": Tensor("BF16", [33, 9], noise(33 * 9)),
+            "body.scale": Tensor("F64", [], noise(1)),
+            "steps": Tensor("I64", [], [step])}
+
+
+def toy_service(test, evaluators=None, options=None, size=12, **environment):
+    """A service of a test that has indexed the run "toy", a toy run in scratch/toy."""
+    toy_run(test.scratch.join("toy"), size=size)
+    sewad = test.service(dict({"run": {"toy": {"path": test.scratch.join("toy")}},
+                               "evaluator": evaluators or {}}, **(options or {})), **environment)
+    sewad.wait_complete("toy", len(STEPS))
+    return sewad
 
 
 def train_digits(scratch, directory, steps=1000, seed=1):
