@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import unittest
+import zipfile
 from collections import OrderedDict
 
 import reference
@@ -88,6 +89,28 @@ class TorchFiles(Layouts):
         self.watch(state_key="mine.weights")
         self.sewad.wait_complete("r", 3)
         self.assert_average()
+
+    def test_a_damaged_file(self):
+        """What is asked for its digest is read whole, and held against its own checksums."""
+        paths = [self.path("step-%d.pt" % step) for step in STEPS]
+        for step, path in zip(STEPS, paths):
+            torch_file.write(path, torch_file.state_dict(mixed_model(step)))
+        with zipfile.ZipFile(paths[1]) as archive:
+            storage = max(archive.infolist(), key=lambda m: m.file_size * ("/data/" in m.filename))
+        with open(paths[1], "r+b") as file:
+            data = file.read()
+            begin = data.index(storage.filename.encode()) + len(storage.filename)
+            at = begin + storage.file_size // 2
+            file.seek(at)
+            file.write(bytes([data[at] ^ 1]))
+        self.watch()
+        rows = self.sewad.wait_complete("r", 3)  # its structure is as it should be
+        job = self.sewad.submit(run="r", method="uniform", digests=True)
+        reason = self.sewad.wait_job(job["id"], "failed")["reason"]
+        self.assertEqual(reason["code"], "corrupt")
+        for word in (rows[1]["id"], "step-200.pt", "%d bytes at offset %d" %
+                     (storage.file_size, begin), "says %08x" % storage.CRC):
+            self.assertIn(word, reason["detail"])
 
     def test_views_and_ties(self):
         for step in STEPS:
