@@ -10,12 +10,18 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=$here/build/bench
 seconds=5
 engine=()
+header=()
 publish=()
 cold=()
 case ${1:-} in
 '') ;;
---quick) seconds=1; engine=(--quick); publish=(--quick)
-    cold=(--files 3 --megabytes 5 --rounds 1) ;;
+--quick)
+    seconds=1
+    engine=(--quick)
+    header=(--tensors 1000 --torch-tensors 100)
+    publish=(--quick)
+    cold=(--files 3 --megabytes 5 --rounds 1)
+    ;;
 *) sed -n '2,6p' "$0" >&2; exit 2 ;;
 esac
 
@@ -26,6 +32,9 @@ cmake -S "$here" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release >"$build.log" 2
     cmake --build "$build" >>"$build.log" 2>&1 || { tail -n 30 "$build.log"; exit 1; }
 echo "== engine: times one streaming read of the same candidates by the same threads =="
 "$build/bin/bench_engine" "${engine[@]}"
+echo
+echo "== headers: times a loop that looks up the class of each byte =="
+"$here/tests/bench/header/header.py" "$build/bin/bench_header" "${header[@]}"
 echo
 echo "== publishing: a plain PyTorch loop over the same numbers =="
 "$here/tests/bench/publish/publish.py" "$build/bin/bench_publish" "${publish[@]}" || [ $? = 77 ]
