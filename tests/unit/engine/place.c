@@ -8,6 +8,7 @@
 #include "base/fdio.h"
 #include "base/path.h"
 #include "formats/safetensors.h"
+#include "support/alloc.h"
 
 int place_setup(void **state, size_t k, uint64_t seed)
 {
@@ -48,6 +49,28 @@ void check_refused(const struct place *p, const struct materialize_options *o, i
     assert_int_equal(scratch_entries(p->directory), 0);
     assert_null(result.files);
     assert_null(result.ingredients);
+}
+
+void check_no_memory(const struct place *p, const struct materialize_options *o, int64_t least)
+{
+    AUTO(engine_clear) struct engine one = engine_with(1, 0); /* failing is for this thread */
+    struct materialized result = { 0 };
+    struct sewa_error err = { 0 };
+
+    for (int64_t n = 0;; n++) {
+        alloc_fail_at(n);
+        int rc = materialize(&one, resident_source(p->resident), o, &result, &err);
+        if (!alloc_fired()) {
+            assert_ok(rc, err);
+            assert_true(n > least);
+            break;
+        }
+        assert_failed(rc, err, SEWA_E_NO_MEMORY, "memory");
+        assert_int_equal(scratch_entries(p->directory), 0);
+        assert_null(result.files);
+        assert_null(result.ingredients);
+    }
+    materialized_clear(&result);
 }
 
 void opened_init(struct opened *o, const struct place *p, const char *name)

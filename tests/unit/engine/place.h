@@ -25,6 +25,9 @@ void place_clear(struct place *p);
 void check_refused(const struct place *p, const struct materialize_options *o, int wanted,
                    const char *word);
 
+/* The same when any one allocation fails, of which there are more than this; then it succeeds. */
+void check_no_memory(const struct place *p, const struct materialize_options *o, int64_t least);
+
 /* A file's bytes, and what its header says. */
 struct opened {
     struct buf bytes;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/path.h"
+#include "formats/checkpoint.h"
 #include "formats/safetensors.h"
 
 const struct spec mixed_model[MIXED_COUNT] = {
@@ -198,20 +199,24 @@ static size_t in_file(const struct run *r, size_t candidate, size_t i)
     return candidate % 2 == 0 ? i : r->count - 1 - i;
 }
 
-void run_learn(struct run *r, size_t candidate)
+void candidate_learn(struct candidate *c)
 {
-    struct candidate *c = &r->candidates[candidate];
-    AUTOFREE char *path = run_path(r, candidate);
+    AUTOFREE char *path = path_join(c->directory, c->file);
     AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
     AUTOPTR(layout_free) struct layout *l = NULL;
     struct sewa_error err = { 0 };
     struct stat st;
 
     assert_int_equal(fstat(fd, &st), 0);
-    assert_ok(safetensors_read(fd, path, st.st_size, &l, &err), err);
+    assert_ok(checkpoint_read_file(fd, path, st.st_size, NULL, &l, &err), err);
     c->bytes = st.st_size;
     c->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     memcpy(c->header_digest, l->header_digest, sizeof c->header_digest);
+}
+
+void run_learn(struct run *r, size_t candidate)
+{
+    candidate_learn(&r->candidates[candidate]);
 }
 
 void run_save(struct run *r, size_t candidate)

@@ -48,6 +48,9 @@ void run_save(struct run *r, size_t candidate);
 /* Only learn it: the test has written the file. */
 void run_learn(struct run *r, size_t candidate);
 
+/* The same of any file: its size, time and header digest. */
+void candidate_learn(struct candidate *c);
+
 /* Let element e of a tensor be x, and write the file. */
 void run_spoil(struct run *r, size_t candidate, const char *tensor, size_t e, double x);
 

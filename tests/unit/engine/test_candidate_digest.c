@@ -3,19 +3,14 @@
  * archive: whichever byte of whichever storage is another one, the file is refused, and what the
  * archive has no checksum of is not.
  */
-#include "support/support.h"
+#include "run.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/fdio.h"
 #include "base/path.h"
-#include "engine/candidate.h"
-#include "formats/checkpoint.h"
 #include "formats/zip.h"
 
 #include "unit/formats/archive.h"
@@ -58,22 +53,11 @@ static void fill(struct fixture *f)
 /* Write the archive as it is now, and learn what an index would know. */
 static void save(struct fixture *f)
 {
-    AUTOFREE char *path = path_join(f->directory, "model.pt");
-    AUTOPTR(layout_free) struct layout *l = NULL;
-    struct sewa_error err = { 0 };
-    struct stat st;
-
     scratch_write(f->directory, "model.pt", f->archive.bytes.data, f->archive.bytes.len);
-    AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_int_equal(fstat(fd, &st), 0);
-    assert_ok(checkpoint_read_file(fd, path, st.st_size, NULL, &l, &err), err);
-    f->candidate = (struct candidate){ .id = "ckpt_a",
-                                       .step = 1,
-                                       .directory = f->directory,
-                                       .file = "model.pt",
-                                       .bytes = st.st_size };
-    f->candidate.mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    memcpy(f->candidate.header_digest, l->header_digest, sizeof l->header_digest);
+    f->candidate = (struct candidate){
+        .id = "ckpt_a", .step = 1, .directory = f->directory, .file = "model.pt"
+    };
+    candidate_learn(&f->candidate);
 }
 
 static int setup(void **state)

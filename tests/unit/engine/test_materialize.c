@@ -17,7 +17,6 @@
 #include "base/path.h"
 #include "engine/mix.h"
 #include "formats/safetensors.h"
-#include "support/alloc.h"
 
 enum { K = 6 };
 
@@ -516,6 +515,7 @@ static void test_failing_calls(void **state)
     } rows[] = {
         { "fdio_write=errno:ENOSPC", SEWA_E_NO_SPACE, "offset 0" },
         { "fdio_write=errno:EIO", SEWA_E_IO, "Input/output error" },
+        { "materialize_map=errno:ENOMEM@2", SEWA_E_NO_MEMORY, "two windows" },
         { "outfile_thread=errno:ENOMEM", SEWA_E_NO_MEMORY, "cannot start" },
         { "outfile_sync=errno:EIO", SEWA_E_IO, "cannot sync" },
         { "outfile_rename=errno:EIO", SEWA_E_IO, "cannot rename" },
@@ -540,25 +540,10 @@ static void test_failing_calls(void **state)
 static void test_no_memory(void **state)
 {
     struct place *p = *state;
-    AUTO(engine_clear) struct engine e = engine_with(1, 0);
     struct materialize_options o = options_of(p, equal);
-    struct materialized result = { 0 };
-    struct sewa_error err = { 0 };
 
     o.want_digests = true;
-    for (int64_t n = 0;; n++) {
-        alloc_fail_at(n);
-        int rc = materialize(&e, resident_source(p->resident), &o, &result, &err);
-        if (!alloc_fired()) {
-            assert_ok(rc, err);
-            assert_true(n > 20);
-            break;
-        }
-        assert_failed(rc, err, SEWA_E_NO_MEMORY, "memory");
-        assert_int_equal(scratch_entries(p->directory), 0);
-        assert_null(result.ingredients);
-    }
-    materialized_clear(&result);
+    check_no_memory(p, &o, 20);
 }
 
 int main(void)

@@ -15,7 +15,6 @@
 #include "base/fdio.h"
 #include "base/path.h"
 #include "formats/checkpoint.h"
-#include "support/alloc.h"
 
 enum { K = 3 };
 
@@ -349,24 +348,9 @@ static void test_the_index_is_the_last(void **state)
 static void test_no_memory(void **state)
 {
     const struct place *p = *state;
-    AUTO(engine_clear) struct engine e = engine_with(1, 0);
     struct materialize_options o = options_of(p, 5000);
-    struct materialized result = { 0 };
-    struct sewa_error err = { 0 };
 
-    for (int64_t n = 0;; n++) {
-        alloc_fail_at(n);
-        int rc = materialize(&e, resident_source(p->resident), &o, &result, &err);
-        if (!alloc_fired()) {
-            assert_ok(rc, err);
-            assert_true(n > 50);
-            break;
-        }
-        assert_failed(rc, err, SEWA_E_NO_MEMORY, "memory");
-        assert_int_equal(scratch_entries(p->directory), 0);
-        assert_null(result.files);
-    }
-    materialized_clear(&result);
+    check_no_memory(p, &o, 50);
 }
 
 int main(void)

@@ -31,18 +31,8 @@ struct fixture {
 
 static void learn(struct candidate *c, const char *directory, const char *file, const char *id)
 {
-    AUTOFREE char *path = path_join(directory, file);
-    AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    AUTOPTR(layout_free) struct layout *l = NULL;
-    struct sewa_error err = { 0 };
-    struct stat st;
-
-    assert_int_equal(fstat(fd, &st), 0);
-    assert_ok(checkpoint_read_file(fd, path, st.st_size, NULL, &l, &err), err);
     *c = (struct candidate){ .id = id, .step = -1, .directory = directory, .file = file };
-    c->bytes = st.st_size;
-    c->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    memcpy(c->header_digest, l->header_digest, sizeof c->header_digest);
+    candidate_learn(c);
 }
 
 static int setup(void **state)
