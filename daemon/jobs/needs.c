@@ -67,6 +67,27 @@ static int measure_choice(struct measuring *m, struct sewa_error *err)
     return rc < 0 ? rc : 0;
 }
 
+enum { SPLITS = 2 }; /* "selection" and "report" */
+
+/* One checkpoint keeps its own buffers. With "auto" the method may find that one is enough. */
+static bool averages_several(const struct measuring *m)
+{
+    const struct method_info *info = method_find(m->q->method);
+
+    return info && info->choice != METHOD_CHOOSES_ONE && m->plan->k > 1 && m->plan->select != 1;
+}
+
+/* Ours is evaluated once more for the verdict, where its buffers can be recalibrated. */
+static void count_recalibrated(struct measuring *m)
+{
+    struct job_plan *p = m->plan;
+
+    if (!averages_several(m))
+        p->recalibrations = 0;
+    if (p->recalibrations > 0)
+        p->evaluations += SPLITS;
+}
+
 /* With one: a worker reads all. What depends on its traits (a metric, say) is judged when they are
  * known. */
 static int measure_evaluations(struct measuring *m, struct sewa_error *err)
@@ -80,6 +101,7 @@ static int measure_evaluations(struct measuring *m, struct sewa_error *err)
 
     if (strcmp(m->q->method, "check") == 0) {
         p->evaluations = CHECK_EVALUATIONS;
+        p->recalibrations = 0;
         m->gradient = true;
         return 0;
     }
@@ -95,7 +117,8 @@ static int measure_evaluations(struct measuring *m, struct sewa_error *err)
     for (int i = 0; i < m->q->baseline_count; i++)
         if (strcmp(m->q->baselines[i], "best") == 0 && strcmp(m->q->method, "best") != 0)
             p->evaluations += (int64_t)p->k;
-    p->evaluations += 2 * (1 + m->q->baseline_count); /* both splits, for the verdict */
+    p->evaluations += (int64_t)SPLITS * (1 + m->q->baseline_count); /* for the verdict */
+    count_recalibrated(m);
     return 0;
 }
 
@@ -106,12 +129,27 @@ static int64_t bank_bytes(const struct measuring *m)
     return m->model->bank_bytes + (m->gradient ? m->model->gradient_bank_bytes : 0);
 }
 
+/*
+ * New buffers come where gradients would, in the first bank. Whoever is asked for no gradients
+ * touches that memory for this alone; an evaluator may clear all of it first. The worker's copy of
+ * the new values is not counted: they are statistics, not weights.
+ */
+static int64_t recalibration_bytes(const struct measuring *m)
+{
+    return m->plan->recalibrations > 0 && !m->gradient ? m->model->gradient_bank_bytes : 0;
+}
+
 static int refuse_memory(const struct measuring *m, int64_t least, struct sewa_error *err)
 {
-    const char *advice = m->gradient ? " (or have the estimator score_function, which needs no "
-                                       "gradients)"
-                                     : "";
+    int64_t recalibration = recalibration_bytes(m);
+    char advice[100] = "";
 
+    if (m->gradient)
+        snprintf(advice, sizeof advice,
+                 " (or have the estimator score_function, which needs no gradients)");
+    else if (recalibration > 0)
+        snprintf(advice, sizeof advice, " (%lld MiB are for buffers that are recalibrated)",
+                 (long long)(recalibration >> 20) + 1);
     return sewa_fail_at(
         err, SEWA_E_INVALID, m->q->checkpoints ? "/checkpoints" : "/window",
         "%lld checkpoints of %lld MiB need at least %lld MiB in a worker that has %lld MiB: raise "
@@ -149,7 +187,8 @@ static int measure_memory(struct measuring *m, struct sewa_error *err)
 {
     struct job_plan *p = m->plan;
     int64_t budget = m->limits->worker_memory_bytes;
-    int64_t least = m->q->evaluator ? bank_bytes(m) : 0;
+    int64_t bank = m->q->evaluator ? bank_bytes(m) : 0;
+    int64_t least = bank + recalibration_bytes(m);
     struct footprint f = { .candidates = m->read_count,
                            .tensors = p->tensor_count,
                            .data_bytes = p->data_bytes,
@@ -163,21 +202,25 @@ static int measure_memory(struct measuring *m, struct sewa_error *err)
     if (held > budget - least)
         return refuse_memory(m, held > INT64_MAX - least ? held : held + least, err);
     if (m->q->evaluator) {
-        int64_t banks = (budget - held) / (least > 0 ? least : 1);
-        p->banks = (unsigned)(banks < 1 ? 1 : banks > BANKS_MAX ? BANKS_MAX : banks);
+        int64_t more = (budget - held - least) / (bank > 0 ? bank : 1);
+        p->banks = (unsigned)(more < BANKS_MAX ? 1 + more : BANKS_MAX);
     }
-    p->peak_memory_bytes = held + p->banks * least;
+    p->peak_memory_bytes = held + least + (p->banks > 1 ? (p->banks - 1) * bank : 0);
     return 0;
 }
 
-/* Every pass of a stream reads all of it: averages, and products where there are gradients. */
+/* Every pass of a stream reads all of it: averages, and products where there are gradients. What is
+ * recalibrated is averaged once more by itself, each time. */
 static void measure_reading(struct measuring *m)
 {
     struct job_plan *p = m->plan;
     int64_t passes = 1, once;
 
-    if (p->streams && p->banks > 0)
-        passes += (p->evaluations / p->banks + 1) * (m->gradient ? 2 : 1);
+    if (p->streams && p->banks > 0) {
+        int64_t again = p->recalibrations > 0 ? p->recalibrations : 0;
+        int64_t evaluations = p->evaluations - (again > 0 ? SPLITS : 0);
+        passes += (evaluations / p->banks + 1) * (m->gradient ? 2 : 1) + again;
+    }
     if (__builtin_mul_overflow(m->read_count, p->data_bytes, &once) ||
         __builtin_mul_overflow(once, passes, &p->bytes_to_read))
         p->bytes_to_read = INT64_MAX;

@@ -12,6 +12,8 @@
 #include "jobs/request.h"
 #include "store/db.h"
 
+enum { JOB_RECALIBRATIONS_MAX = 2 }; /* for the verdict and for the file */
+
 struct job_candidate {
     int64_t id; /* of the checkpoint's row */
     char uid[ID_TEXT_SIZE];
@@ -45,6 +47,8 @@ struct job_plan {
     int64_t output_bytes;
     int64_t free_disk_bytes;
     int64_t evaluations;     /* estimate; 0 when nothing is evaluated */
+    int64_t recalibrations;  /* passes in which the evaluator makes new buffers, at most; negative:
+                                no job has told yet whether it can, and none is counted */
     double expected_seconds; /* from the last jobs like it; negative: none was measured */
     json_t *tensors;         /* what is special about them, as dry_run shows it (needs.c) */
     json_t *warnings;        /* array of sentences */

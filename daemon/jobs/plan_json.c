@@ -67,6 +67,8 @@ static int put_numbers(json_t *o, const struct job_plan *p)
     rc |= json_put(o, "output_bytes", json_integer(p->output_bytes));
     rc |= json_put(o, "free_disk_bytes", json_integer(p->free_disk_bytes));
     rc |= json_put(o, "evaluations", json_integer(p->evaluations));
+    rc |= json_put(o, "recalibrations",
+                   p->recalibrations < 0 ? json_null() : json_integer(p->recalibrations));
     rc |= json_put(o, "expected_seconds",
                    p->expected_seconds < 0 ? json_null() : json_real(p->expected_seconds));
     rc |= json_put(o, "special_tensors", json_deep_copy(p->tensors));
@@ -167,6 +169,7 @@ static void parse_numbers(struct json_reader *r, struct job_plan *p)
     p->output_bytes = json_need_int(r, "output_bytes", 0, INT64_MAX);
     p->free_disk_bytes = json_need_int(r, "free_disk_bytes", 0, INT64_MAX);
     p->evaluations = json_need_int(r, "evaluations", 0, INT64_MAX);
+    p->recalibrations = json_get_int(r, "recalibrations", 0, JOB_RECALIBRATIONS_MAX, -1);
     p->expected_seconds = json_get_number(r, "expected_seconds", 0, INFINITY, -1);
     p->tensors = json_deep_copy(json_get_object(r, "special_tensors"));
     p->warnings = json_deep_copy(json_get_array(r, "warnings"));

@@ -249,6 +249,19 @@ int job_seconds_each(struct db *db, int64_t run_id, const char *evaluator, doubl
     return rc;
 }
 
+int job_recalibrates(struct db *db, const char *evaluator, bool *ret, struct sewa_error *err)
+{
+    AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_JOB_RECALIBRATES);
+
+    stmt_bind_null(q, ":run_id");
+    stmt_bind_text(q, ":evaluator", evaluator);
+    stmt_bind_i64(q, ":newest", JOB_NEWEST_TRAITS);
+    int rc = stmt_next(q, err);
+    if (rc > 0)
+        *ret = stmt_i64(q, 0) != 0;
+    return rc;
+}
+
 int job_count(struct db *db, int (*each)(const char *state, int64_t count, void *arg), void *arg,
               struct sewa_error *err)
 {

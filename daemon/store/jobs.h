@@ -9,7 +9,9 @@
 #include "base/ulid.h"
 #include "store/db.h"
 
-enum { JOB_NEWEST = 20 }; /* jobs that a forecast looks at: further ones are too old to say much */
+/* How many jobs are looked at to find one like the next: for what does not change with the load of
+ * the machine, further back. */
+enum { JOB_NEWEST = 20, JOB_NEWEST_TRAITS = 200 };
 
 struct job_row {
     int64_t id;
@@ -90,11 +92,17 @@ int job_last_success(struct db *db, int64_t run_id, const char *method, int64_t 
 
 /*
  * What the newest job with this evaluator (NULL: with none) took that succeeded in this run (0: in
- * any) and measured something: seconds for an evaluation, or for a byte that was read when there is
- * no evaluator. 1 found, 0 none among the newest JOB_NEWEST.
+ * any) and measured something: seconds for an evaluation (a pass that recalibrates is one), or for
+ * a byte that was read when there is no evaluator. 1 found, 0 none among the newest JOB_NEWEST.
  */
 int job_seconds_each(struct db *db, int64_t run_id, const char *evaluator, double *ret,
                      struct sewa_error *err);
+
+/*
+ * Whether this evaluator recalibrates, by the newest job that succeeded with it. 1 it is known, 0
+ * none among the newest JOB_NEWEST_TRAITS has told.
+ */
+int job_recalibrates(struct db *db, const char *evaluator, bool *ret, struct sewa_error *err);
 
 /* How many jobs are in each state: each(state, count). */
 int job_count(struct db *db, int (*each)(const char *state, int64_t count, void *arg), void *arg,

@@ -73,14 +73,24 @@ DELETE FROM jobs WHERE id = :id;
 SELECT candidate_newest FROM jobs
 WHERE run_id = :run_id AND state = 'succeeded' AND method = :method
 ORDER BY id DESC LIMIT 1;
--- The plan, which is most of a row, stays where it is.
+-- The plan, which is most of a row, stays where it is. Buffers were recalibrated once for the verdict,
+-- and once more for the file when they were published.
 -- name: job_seconds_each
 SELECT json_extract(result, '$.cost.seconds') * 1.0 /
-       json_extract(result, iif(:evaluator IS NULL, '$.cost.bytes_read', '$.cost.evaluations'))
+       iif(:evaluator IS NULL, json_extract(result, '$.cost.bytes_read'),
+           json_extract(result, '$.cost.evaluations')
+           + (json_type(result, '$.recalibrated') IS 'object')
+           + (json_extract(result, '$.buffers') IS 'recalibrated'))
        AS seconds_each
 FROM jobs
 WHERE {newest}
   AND json_extract(request, '$.evaluator') IS :evaluator AND seconds_each > 0
+ORDER BY id DESC LIMIT 1;
+-- name: job_recalibrates
+SELECT json_extract(runner, '$.traits.recalibrates') AS recalibrates
+FROM jobs
+WHERE {newest}
+  AND json_extract(request, '$.evaluator') = :evaluator AND recalibrates IS NOT NULL
 ORDER BY id DESC LIMIT 1;
 -- name: job_count
 SELECT state, count(*) FROM jobs GROUP BY state;

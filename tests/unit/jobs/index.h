@@ -32,6 +32,14 @@ int64_t index_layout(struct db *db, const char *text);
 int64_t index_checkpoint(struct db *db, int64_t run_id, int64_t layout_id, int64_t step,
                          enum checkpoint_state state, char ret_uid[ID_TEXT_SIZE]);
 
+/* A job that is over, or not; what is NULL is empty, "result" not there, "state" succeeded. */
+struct index_job {
+    int64_t run_id;
+    const char *state, *request, *plan, *runner, *result;
+};
+
+void index_job(struct db *db, const struct index_job *job);
+
 /* The spec of an evaluator, as the service tells about it; NULL but for "digits". */
 json_t *index_evaluator(const char *name, void *arg);
 

@@ -37,32 +37,13 @@ static int teardown(void **state)
     return 0;
 }
 
-static void add_job(struct fixture *f, int64_t run, const char *request, const char *plan,
-                    const char *state, const char *result)
-{
-    struct job_row row = { .run_id = run,
-                           .run_name = strdup("digits"),
-                           .method = strdup("sewa"),
-                           .request = strdup(request),
-                           .plan = strdup(plan),
-                           .labels = strdup("{}"),
-                           .created_ms = 1 };
-    struct sewa_error err = { 0 };
-
-    id_new("job", 1, row.uid);
-    assert_ok(job_insert(f->ix.db, &row, NULL, 0, &err), err);
-    if (result)
-        assert_ok(job_set_result(f->ix.db, row.id, result, &err), err);
-    assert_ok(job_set_state(f->ix.db, row.id, state, "", NULL, 1, 2, &err), err);
-    job_row_clear(&row);
-}
-
 static void finish_job(struct fixture *f, const char *request, const char *cost)
 {
     AUTOFREE char *result = NULL;
 
     assert_true(asprintf(&result, "{\"cost\":%s}", cost) > 0);
-    add_job(f, f->run, request, "{}", "succeeded", result);
+    index_job(f->ix.db,
+              &(struct index_job){ .run_id = f->run, .request = request, .result = result });
 }
 
 #define WITH "{\"evaluator\":\"digits\"}"
@@ -109,8 +90,10 @@ static void test_of_bytes(void **state)
     assert_true(p->expected_seconds < 0);
     job_plan_free(TAKE(p));
     /* of any run: reading does not depend on it */
-    add_job(f, index_run(f->ix.db, "other"), "{\"evaluator\":null}", "{}", "succeeded",
-            "{\"cost\":{\"seconds\":3,\"bytes_read\":1000}}");
+    index_job(f->ix.db,
+              &(struct index_job){ .run_id = index_run(f->ix.db, "other"),
+                                   .request = "{\"evaluator\":null}",
+                                   .result = "{\"cost\":{\"seconds\":3,\"bytes_read\":1000}}" });
     finish_job(f, "{\"evaluator\":null}", "{\"seconds\":0,\"bytes_read\":0}");
     p = plan_of(f, body);
     assert_true(p->expected_seconds == 0.003 * (double)p->bytes_to_read);
@@ -135,12 +118,17 @@ static void test_what_says_nothing(void **state)
         { "running", WITH, "{\"cost\":{\"seconds\":7,\"evaluations\":1}}" },
     };
     struct fixture *f = *state;
-    int64_t other = index_run(f->ix.db, "other");
 
     finish_job(f, WITH, "{\"seconds\":1,\"evaluations\":4}");
-    add_job(f, other, WITH, "{}", "succeeded", "{\"cost\":{\"seconds\":7,\"evaluations\":1}}");
+    index_job(f->ix.db,
+              &(struct index_job){ .run_id = index_run(f->ix.db, "other"),
+                                   .request = WITH,
+                                   .result = "{\"cost\":{\"seconds\":7,\"evaluations\":1}}" });
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        add_job(f, f->run, rows[i].request, "{}", rows[i].state, rows[i].result);
+        index_job(f->ix.db, &(struct index_job){ .run_id = f->run,
+                                                 .state = rows[i].state,
+                                                 .request = rows[i].request,
+                                                 .result = rows[i].result });
         assert_true(each(f) == 0.25);
     }
 }
@@ -153,12 +141,90 @@ static void test_what_is_long_ago(void **state)
     finish_job(f, WITH, "{\"seconds\":1,\"evaluations\":4}");
     for (int i = 1; i < JOB_NEWEST; i++) {
         finish_job(f, "{\"evaluator\":\"other\"}", "{\"seconds\":7,\"evaluations\":1}");
-        add_job(f, other, WITH, "{}", "succeeded", "{}"); /* another run pushes nothing out */
-        add_job(f, f->run, WITH, "{}", "failed", NULL);
+        /* these push nothing out */
+        index_job(f->ix.db, &(struct index_job){ .run_id = other, .request = WITH });
+        index_job(f->ix.db, &(struct index_job){ f->run, .state = "failed", .request = WITH });
     }
     assert_true(each(f) == 0.25);
     finish_job(f, "{\"evaluator\":\"other\"}", "{\"seconds\":7,\"evaluations\":1}");
     assert_true(each(f) < 0);
+}
+
+/* A pass that recalibrates is one like an evaluation, in the job that was and in the next. */
+static void test_of_recalibrations(void **state)
+{
+    static const struct {
+        const char *more; /* in the result of a job with 10 evaluations in 5 seconds */
+        int64_t passes;
+    } rows[] = {
+        { "", 10 },
+        { ",\"recalibrated\":null,\"buffers\":\"averaged\"", 10 },
+        { ",\"recalibrated\":{\"tensors\":2},\"buffers\":\"averaged\"", 11 },
+        { ",\"recalibrated\":{\"tensors\":2},\"buffers\":\"recalibrated\"", 12 },
+    };
+    static const char body[] =
+        "{\"run\":\"digits\",\"evaluator\":\"digits\",\"method\":\"uniform\",\"baselines\":[]}";
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        for (int can = 0; can < 2; can++) {
+            AUTOFREE char *result = NULL;
+            assert_true(asprintf(&result, "{\"cost\":{\"seconds\":5,\"evaluations\":10}%s}",
+                                 rows[i].more) > 0);
+            index_job(f->ix.db,
+                      &(struct index_job){ .run_id = f->run,
+                                           .request = WITH,
+                                           .runner = can ? "{\"traits\":{\"recalibrates\":true}}"
+                                                         : "{\"traits\":{\"recalibrates\":false}}",
+                                           .result = result });
+            AUTOPTR(job_plan_free) struct job_plan *p = plan_of(f, body);
+            assert_int_equal(p->evaluations, can ? 4 : 2);
+            assert_true(p->expected_seconds == 5.0 / (double)rows[i].passes * (can ? 6 : 2));
+        }
+    }
+}
+
+static int64_t recalibrations(struct fixture *f)
+{
+    AUTOPTR(job_plan_free)
+    struct job_plan *p =
+        plan_of(f, "{\"run\":\"digits\",\"evaluator\":\"digits\",\"method\":\"uniform\"}");
+
+    return p->recalibrations;
+}
+
+/* What an evaluator can is known from the newest job that succeeded with it, in whatever run. */
+static void test_traits(void **state)
+{
+    static const struct {
+        const char *state, *request, *runner;
+        int64_t known;
+    } rows[] = {
+        { "succeeded", WITH, "{}", -1 },
+        { "succeeded", WITH, "{\"traits\":null}", -1 },
+        { "succeeded", "{\"evaluator\":\"other\"}", "{\"traits\":{\"recalibrates\":true}}", -1 },
+        { "failed", WITH, "{\"traits\":{\"recalibrates\":true}}", -1 },
+        { "succeeded", WITH, "{\"traits\":{\"recalibrates\":true}}", 2 },
+        { "succeeded", "{\"evaluator\":null}", "{\"traits\":null}", 2 },
+        { "succeeded", WITH, "{}", 2 },
+        { "succeeded", WITH, "{\"traits\":{\"recalibrates\":false}}", 0 },
+    };
+    struct fixture *f = *state;
+    int64_t other = index_run(f->ix.db, "other");
+
+    assert_int_equal(recalibrations(f), -1);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        index_job(f->ix.db, &(struct index_job){ .run_id = other,
+                                                 .state = rows[i].state,
+                                                 .request = rows[i].request,
+                                                 .runner = rows[i].runner });
+        assert_int_equal(recalibrations(f), rows[i].known);
+    }
+    for (int i = 1; i < JOB_NEWEST_TRAITS; i++)
+        index_job(f->ix.db, &(struct index_job){ .run_id = other });
+    assert_int_equal(recalibrations(f), 0);
+    index_job(f->ix.db, &(struct index_job){ .run_id = other });
+    assert_int_equal(recalibrations(f), -1);
 }
 
 /* A plan may have megabytes, and the loop waits for its forecast. */
@@ -172,7 +238,11 @@ static void test_plans_are_not_read(void **state)
     memcpy(plan, "{}", 2);
     plan[PLAN_BYTES] = '\0';
     for (int i = 0; i < 3; i++)
-        add_job(f, f->run, WITH, plan, "succeeded", "{\"cost\":{\"seconds\":1,\"evaluations\":4}}");
+        index_job(f->ix.db,
+                  &(struct index_job){ .run_id = f->run,
+                                       .request = WITH,
+                                       .plan = plan,
+                                       .result = "{\"cost\":{\"seconds\":1,\"evaluations\":4}}" });
     int64_t held = alloc_held();
     alloc_peak_reset();
     assert_true(each(f) == 0.25);
@@ -184,8 +254,9 @@ static void test_plans_are_not_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_of_evaluations),   TEST(test_of_bytes),           TEST(test_what_says_nothing),
-        TEST(test_what_is_long_ago), TEST(test_plans_are_not_read),
+        TEST(test_of_evaluations),     TEST(test_of_bytes),          TEST(test_what_says_nothing),
+        TEST(test_what_is_long_ago),   TEST(test_of_recalibrations), TEST(test_traits),
+        TEST(test_plans_are_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
