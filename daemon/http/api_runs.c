@@ -214,8 +214,10 @@ static void watch_changed(struct api_write *w)
     AUTO(run_row_clear) struct run_row run = { 0 };
     struct sewa_error err;
 
-    if (run_by_id(store_reader(w->api->o.store), c->run.id, &run, &err) > 0)
-        ingest_watch_run(w->api->o.ingest, &run);
+    if (run_by_id(store_reader(w->api->o.store), c->run.id, &run, &err) <= 0)
+        return;
+    run.read_again = c->run.read_again;
+    ingest_watch_run(w->api->o.ingest, &run);
 }
 
 void api_runs_create(struct api *a, struct request *rq)
@@ -279,6 +281,7 @@ static int apply_patch(struct api_write *w, struct db *db, struct sewa_error *er
     run.updated_ms = w->now_ms;
     rc = watching ? run_put(db, &run, false, err) : 0;
     c->run.id = watching ? run.id : 0;
+    c->run.read_again = run.read_again;
     run_row_clear(&run);
     if (rc == 0)
         rc = run_find(db, c->name, &run, err);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "ingest/name.h"
+#include "store/checkpoints.h"
 
 /* ---- runs below a root ---- */
 
@@ -190,10 +191,28 @@ static int note_leaver(const struct run_row *row, void *arg, struct sewa_error *
     return 0;
 }
 
+struct keys {
+    struct db *db;
+    int64_t now_ms;
+};
+
+/* What an older version has indexed, without a word on the key; otherwise there is nothing to do.
+ */
+static int read_again_api_run(const struct run_row *row, void *arg, struct sewa_error *err)
+{
+    const struct keys *k = arg;
+    int64_t count;
+
+    if (row->origin != RUN_FROM_API || !row->watched)
+        return 0;
+    return checkpoint_read_again(k->db, row->id, row->state_key, k->now_ms, &count, err);
+}
+
 static int apply_configure(struct store_op *op, struct db *db, struct sewa_error *err)
 {
     struct configure *c = container_of(op, struct configure, op);
     AUTO(leavers_clear) struct leavers l = { .c = c };
+    struct keys keys = { .db = db, .now_ms = clock_now_ms() };
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < c->run_count; i++)
@@ -201,8 +220,8 @@ static int apply_configure(struct store_op *op, struct db *db, struct sewa_error
     if (rc == 0)
         rc = run_list(db, NULL, INT64_MAX, note_leaver, &l, err);
     for (size_t i = 0; rc == 0 && i < l.count; i++)
-        rc = run_set_watched(db, l.ids[i], false, clock_now_ms(), err);
-    return rc;
+        rc = run_set_watched(db, l.ids[i], false, keys.now_ms, err);
+    return rc < 0 ? rc : run_list(db, NULL, INT64_MAX, read_again_api_run, &keys, err);
 }
 
 static int watch_api_run(const struct run_row *row, void *arg, struct sewa_error *err)

@@ -47,8 +47,9 @@ int ingest_configure(struct ingest *in, const struct ingest_source *sources, siz
 void ingest_set_interval(struct ingest *in, int64_t interval_ms);
 
 /*
- * A run was made or changed and committed: watch it. One that was made over HTTP must lie below one
- * of the allowed roots, and from there down no link is followed, now or after a restart.
+ * A run was made or changed and committed: watch it, and log it where checkpoints are read again.
+ * One that was made over HTTP must lie below one of the allowed roots, and from there down no link
+ * is followed, now or after a restart.
  */
 void ingest_watch_run(struct ingest *in, const struct run_row *run);
 

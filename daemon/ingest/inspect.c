@@ -80,6 +80,7 @@ static void finding_free(struct inspection *base)
 
     layout_row_clear(&f->layout);
     free(f->metadata);
+    free(f->state_key);
     free(f->format);
     free(f);
 }
@@ -115,7 +116,8 @@ static void note_carried(const struct layout *l, struct layout_row *row)
         }
 }
 
-static int fill(struct finding *f, const struct layout *l, struct sewa_error *err)
+static int fill(struct finding *f, const struct target_spec *spec, const struct layout *l,
+                struct sewa_error *err)
 {
     AUTO(buf_clear) struct buf table = { 0 };
     int rc = layout_encode(l, &table, err);
@@ -135,7 +137,8 @@ static int fill(struct finding *f, const struct layout *l, struct sewa_error *er
     f->layout.tensors_bytes = table.len;
     f->layout.tensors = buf_take(&table);
     f->metadata = metadata_text(l);
-    return f->layout.tensors && f->metadata && f->format ? 0 : no_memory(err);
+    f->state_key = strdup(spec->state_key ? spec->state_key : "");
+    return f->layout.tensors && f->metadata && f->state_key && f->format ? 0 : no_memory(err);
 }
 
 static int refuse_own_output(const struct layout *l, struct sewa_error *err)
@@ -180,7 +183,7 @@ static int inspect(const struct target_spec *spec, const char *name, int fd,
     if (!f)
         return no_memory(err);
     f->base.free = finding_free;
-    rc = fill(f, l, err);
+    rc = fill(f, spec, l, err);
     if (rc < 0) {
         finding_free(&f->base);
         return rc;

@@ -17,6 +17,7 @@ struct finding {
     char *format;
     struct layout_row layout; /* id 0; tensors owned */
     char *metadata;           /* JSON text of "__metadata__" */
+    char *state_key;          /* with which it was read; "" for none */
 };
 
 /* For struct scan_options. Static. */

@@ -35,6 +35,7 @@ void checkpoint_row_clear(struct checkpoint_row *r)
     free(r->evidence);
     free(r->format);
     free(r->metadata);
+    free(r->state_key);
     free(r->labels);
     free(r->metrics);
     memset(r, 0, sizeof *r);
@@ -70,6 +71,8 @@ static int read_row(struct stmt *q, struct checkpoint_row *ret, struct sewa_erro
     r.discovered_ms = stmt_i64(q, 20);
     r.completed_ms = stmt_i64(q, 21);
     r.updated_ms = stmt_i64(q, 22);
+    if (!stmt_is_null(q, 23))
+        r.state_key = stmt_text_copy(q, 23, &failed);
     if (failed) {
         checkpoint_row_clear(&r);
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a checkpoint");
@@ -119,6 +122,7 @@ static void bind_row(struct stmt *q, const struct checkpoint_row *r)
     stmt_bind_blob(q, ":header_digest", r->has_header_digest ? r->header_digest : NULL, 32);
     stmt_bind_i64_if(q, ":layout_id", r->layout_id != 0, r->layout_id);
     stmt_bind_text(q, ":metadata", text_or(r->metadata, "{}"));
+    stmt_bind_text(q, ":state_key", r->state_key);
     stmt_bind_i64_if(q, ":completed_ms", r->completed_ms != 0, r->completed_ms);
     stmt_bind_i64(q, ":updated_ms", r->updated_ms);
 }
@@ -157,6 +161,31 @@ int checkpoint_set_state(struct db *db, int64_t id, enum checkpoint_state s, int
     stmt_bind_text(q, ":state", states[s]);
     stmt_bind_i64(q, ":now_ms", now_ms);
     return stmt_run(q, err);
+}
+
+static void bind_read_again(struct stmt *q, int64_t run_id, const char *state_key, int64_t now_ms)
+{
+    stmt_bind_i64(q, ":run_id", run_id);
+    stmt_bind_text(q, ":state_key", state_key);
+    stmt_bind_i64(q, ":now_ms", now_ms);
+}
+
+int checkpoint_read_again(struct db *db, int64_t run_id, const char *state_key, int64_t now_ms,
+                          int64_t *ret, struct sewa_error *err)
+{
+    AUTO(stmt_done) struct stmt *events = stmt_get(db, SQL_CHECKPOINT_READ_AGAIN_EVENTS);
+    AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_CHECKPOINT_READ_AGAIN);
+
+    bind_read_again(events, run_id, state_key, now_ms);
+    int rc = stmt_run(events, err);
+    if (rc < 0)
+        return rc;
+    bind_read_again(q, run_id, state_key, now_ms);
+    stmt_bind_text(q, ":reason_code", sewa_code_info(SEWA_E_INCOMPLETE)->slug);
+    stmt_bind_text(q, ":reason", "it was read with another state_key and is read again");
+    rc = stmt_run(q, err);
+    *ret = rc < 0 ? 0 : db_changed_rows(db);
+    return rc;
 }
 
 int checkpoint_set_labels(struct db *db, int64_t id, const char *labels, int64_t now_ms,
@@ -240,6 +269,7 @@ int checkpoint_former(struct db *db, const struct checkpoint_row *like, struct c
     stmt_bind_i64(q, ":size", like->size);
     stmt_bind_i64(q, ":mtime_ns", like->mtime_ns);
     stmt_bind_blob(q, ":header_digest", like->has_header_digest ? like->header_digest : NULL, 32);
+    stmt_bind_text(q, ":state_key", like->state_key);
     return read_one(q, ret, err);
 }
 

@@ -6,7 +6,8 @@
  *     complete    proven; evidence says by which rule
  *     changed     another identity has taken the file's place
  *     gone        the file is not there any more
- * There is at most one live (incomplete or complete) row per run and file.
+ * There is at most one live (incomplete or complete) row per run and file. An incomplete row that
+ * has a header digest was complete: its file is read again, with another state_key.
  */
 #ifndef STORE_CHECKPOINTS_H
 #define STORE_CHECKPOINTS_H
@@ -44,6 +45,7 @@ struct checkpoint_row {
     uint8_t header_digest[32];
     int64_t layout_id; /* 0: none */
     char *metadata;    /* JSON object */
+    char *state_key;   /* with which the layout was read; NULL: there is none, or nobody knows */
     bool has_sha256;
     uint8_t sha256[32];
     char *labels;  /* JSON object of strings */
@@ -61,14 +63,22 @@ int checkpoint_insert(struct db *db, struct checkpoint_row *row, struct sewa_err
 
 /*
  * Write what ingest knows about an existing row: step, state, reason, evidence, format, size,
- * mtime, header digest, layout, metadata, completed_ms, updated_ms. Labels, metrics, pin and sha256
- * stay.
+ * mtime, header digest, layout, metadata, state_key, completed_ms, updated_ms. Labels, metrics, pin
+ * and sha256 stay.
  */
 int checkpoint_update(struct db *db, const struct checkpoint_row *row, struct sewa_error *err);
 
 /* Only the state (changed, gone, or complete again). */
 int checkpoint_set_state(struct db *db, int64_t id, enum checkpoint_state s, int64_t now_ms,
                          struct sewa_error *err);
+
+/*
+ * The complete rows of a run whose layout was read with another key become incomplete, with events,
+ * until their files are read again; they keep their identity (header digest), and with it labels,
+ * metrics, pin and sha256. *ret: how many.
+ */
+int checkpoint_read_again(struct db *db, int64_t run_id, const char *state_key, int64_t now_ms,
+                          int64_t *ret, struct sewa_error *err);
 
 int checkpoint_set_labels(struct db *db, int64_t id, const char *labels, int64_t now_ms,
                           struct sewa_error *err);
@@ -86,7 +96,7 @@ int checkpoint_by_id(struct db *db, int64_t id, struct checkpoint_row *ret, stru
 int checkpoint_live(struct db *db, int64_t run_id, const char *file, struct checkpoint_row *ret,
                     struct sewa_error *err);
 /* A row that is gone and had exactly the identity of this one (run, file, step, size, mtime,
- * header). */
+ * header), and was read with the same state_key where this one has one. */
 int checkpoint_former(struct db *db, const struct checkpoint_row *like, struct checkpoint_row *ret,
                       struct sewa_error *err);
 

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "store/checkpoints.h"
+
 static const char *const origins[] = {
     [RUN_FROM_CONFIGURATION] = "configuration",
     [RUN_FROM_ROOT] = "root",
@@ -110,6 +112,15 @@ static int insert(struct db *db, struct run_row *row, struct sewa_error *err)
     return rc;
 }
 
+static int update(struct db *db, const struct run_row *row, struct sewa_error *err)
+{
+    AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_RUN_UPDATE);
+
+    bind_row(q, row);
+    stmt_bind_i64(q, ":id", row->id);
+    return stmt_run(q, err);
+}
+
 int run_put(struct db *db, struct run_row *row, bool fail_if_there, struct sewa_error *err)
 {
     AUTO(run_row_clear) struct run_row there = { 0 };
@@ -124,10 +135,11 @@ int run_put(struct db *db, struct run_row *row, bool fail_if_there, struct sewa_
     row->id = there.id;
     memcpy(row->uid, there.uid, sizeof row->uid);
     row->created_ms = there.created_ms;
-    AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_RUN_UPDATE);
-    bind_row(q, row);
-    stmt_bind_i64(q, ":id", row->id);
-    return stmt_run(q, err);
+    rc = update(db, row, err);
+    if (rc < 0)
+        return rc;
+    return checkpoint_read_again(db, row->id, row->state_key ? row->state_key : "", row->updated_ms,
+                                 &row->read_again, err);
 }
 
 int run_find(struct db *db, const char *name_or_uid, struct run_row *ret, struct sewa_error *err)

@@ -23,6 +23,7 @@ struct run_row {
     char *labels; /* canonical JSON object */
     int64_t created_ms;
     int64_t updated_ms;
+    int64_t read_again; /* out of run_put(): checkpoints that were read with another state_key */
 };
 
 void run_row_clear(struct run_row *r);
@@ -33,7 +34,9 @@ const char *run_origin_name(enum run_origin o); /* "configuration", "root", "api
 /*
  * Insert (id and uid are made here) or, when a run of that name is there, take over path, pattern,
  * state_key, marker, settle_ms, origin and watched. Fills id, uid, created_ms of the given row.
- * SEWA_E_CONFLICT when @fail_if_there and the name is taken.
+ * Checkpoints that were read with another state_key become incomplete in the same transaction, so
+ * that no job is planned on them (checkpoints.h: checkpoint_read_again). SEWA_E_CONFLICT when
+ * @fail_if_there and the name is taken.
  */
 int run_put(struct db *db, struct run_row *row, bool fail_if_there, struct sewa_error *err);
 

@@ -2,12 +2,12 @@
 -- part: columns
 id, uid, run_id, file, step, step_reason, state, reason_code, reason, evidence, format, size,
        mtime_ns, header_digest, layout_id, metadata, sha256, labels, metrics, pinned, discovered_ms,
-       completed_ms, updated_ms
+       completed_ms, updated_ms, state_key
 -- part: columns_of_c
 c.id, c.uid, c.run_id, c.file, c.step, c.step_reason, c.state, c.reason_code, c.reason,
        c.evidence, c.format, c.size, c.mtime_ns, c.header_digest, c.layout_id, c.metadata,
        c.sha256, c.labels, c.metrics, c.pinned, c.discovered_ms, c.completed_ms,
-       c.updated_ms
+       c.updated_ms, c.state_key
 -- part: filters
   AND (:state IS NULL OR state = :state)
   AND (:min_step IS NULL OR step >= :min_step) AND (:max_step IS NULL OR step <= :max_step)
@@ -24,20 +24,30 @@ c.id, c.uid, c.run_id, c.file, c.step, c.step_reason, c.state, c.reason_code, c.
           AND (:label_value IS NULL OR l.value = :label_value)))
 -- name: checkpoint_insert
 INSERT INTO checkpoints (uid, run_id, file, step, step_reason, state, reason_code, reason, evidence,
-                         format, size, mtime_ns, header_digest, layout_id, metadata, discovered_ms,
-                         completed_ms, updated_ms)
+                         format, size, mtime_ns, header_digest, layout_id, metadata, state_key,
+                         discovered_ms, completed_ms, updated_ms)
 VALUES (:uid, :run_id, :file, :step, :step_reason, :state, :reason_code, :reason, :evidence, :format,
-        :size, :mtime_ns, :header_digest, :layout_id, :metadata, :discovered_ms, :completed_ms,
-        :updated_ms);
+        :size, :mtime_ns, :header_digest, :layout_id, :metadata, :state_key, :discovered_ms,
+        :completed_ms, :updated_ms);
 -- name: checkpoint_update
 UPDATE checkpoints
 SET step = :step, step_reason = :step_reason, state = :state, reason_code = :reason_code,
     reason = :reason, evidence = :evidence, format = :format, size = :size, mtime_ns = :mtime_ns,
     header_digest = :header_digest, layout_id = :layout_id, metadata = :metadata,
-    completed_ms = :completed_ms, updated_ms = :updated_ms
+    state_key = :state_key, completed_ms = :completed_ms, updated_ms = :updated_ms
 WHERE id = :id;
 -- name: checkpoint_set_state
 UPDATE checkpoints SET state = :state, updated_ms = :now_ms WHERE id = :id;
+-- A row keeps its identity (file, size, time, header): what was read of it is what is not valid.
+-- name: checkpoint_read_again
+UPDATE checkpoints
+SET state = 'incomplete', reason_code = :reason_code, reason = :reason, evidence = '{}',
+    layout_id = NULL, state_key = NULL, completed_ms = NULL, updated_ms = :now_ms
+WHERE run_id = :run_id AND state = 'complete' AND state_key IS NOT :state_key;
+-- name: checkpoint_read_again_events
+INSERT INTO events (at_ms, kind, subject)
+SELECT :now_ms, 'checkpoint.incomplete', uid FROM checkpoints
+WHERE run_id = :run_id AND state = 'complete' AND state_key IS NOT :state_key;
 -- name: checkpoint_set_labels
 UPDATE checkpoints SET labels = :labels, updated_ms = :now_ms WHERE id = :id;
 -- name: checkpoint_set_metrics
@@ -62,6 +72,7 @@ FROM checkpoints
 WHERE run_id = :run_id AND state = 'gone' AND step_order = :step_order AND file = :file
   AND size = :size AND mtime_ns = :mtime_ns AND header_digest IS NOT NULL
   AND (:header_digest IS NULL OR header_digest = :header_digest)
+  AND (:state_key IS NULL OR state_key = :state_key)
 ORDER BY id DESC LIMIT 1;
 -- name: checkpoint_known
 SELECT {columns}

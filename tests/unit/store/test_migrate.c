@@ -120,6 +120,31 @@ static void test_a_copy_that_fails_stops_the_upgrade(void **state)
     assert_int_equal(number(f->db, "PRAGMA user_version"), 1);
 }
 
+/* Of the real schema: what a version before state_key has indexed, and what is known of it. */
+static void test_old_rows_know_their_key_where_it_does_not_matter(void **state)
+{
+    struct fixture *f = *state;
+    struct sewa_error err = { 0 };
+    const struct sql_migration first[] = { sql_migrations[0], { 0, NULL, NULL } };
+
+    assert_ok(migrate(f->db, f->path, first, &err), err);
+    assert_ok(
+        db_exec(f->db,
+                "INSERT INTO runs (id, uid, name, origin, watched, path, state_key, settle_ms,"
+                " created_ms, updated_ms) VALUES (1, 'r', 'r', 'api', 1, x'2f', 'ema', 0, 1, 1);"
+                "INSERT INTO layouts VALUES (1, x'01', x'02', x'03', 1, 4, 1, '');"
+                "INSERT INTO checkpoints (id, uid, run_id, file, state, format, size, mtime_ns,"
+                " header_digest, layout_id, discovered_ms, updated_ms) VALUES"
+                " (1, 'a', 1, x'61', 'complete', 'safetensors', 1, 1, x'00', 1, 1, 1),"
+                " (2, 'b', 1, x'62', 'complete', 'torch', 1, 1, x'00', 1, 1, 1),"
+                " (3, 'c', 1, x'63', 'incomplete', '', 1, 1, NULL, NULL, 1, 1)",
+                &err),
+        err);
+    assert_ok(migrate(f->db, f->path, sql_migrations, &err), err);
+    assert_int_equal(number(f->db, "SELECT id FROM checkpoints WHERE state_key = 'ema'"), 1);
+    assert_int_equal(number(f->db, "SELECT count(*) FROM checkpoints WHERE state_key IS NULL"), 2);
+}
+
 static void test_open_failures(void **state)
 {
     struct fixture *f = *state;
@@ -142,6 +167,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_newer_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_broken_step_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_copy_that_fails_stops_the_upgrade, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_old_rows_know_their_key_where_it_does_not_matter,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_open_failures, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
