@@ -111,6 +111,14 @@ static int check_layout(struct making *m, const struct checkpoint_row *row,
     return load_layout(m, row->layout_id, &m->first_row, &m->first, err);
 }
 
+/* Workers read it as it was indexed, also where the run has been changed since this moment. */
+static const char *state_key_of(const struct checkpoint_row *row, const struct run_row *run)
+{
+    const char *key = row->state_key ? row->state_key : run->state_key;
+
+    return key ? key : "";
+}
+
 static int add_candidate(struct making *m, const struct checkpoint_row *row,
                          const struct run_row *run, struct sewa_error *err)
 {
@@ -132,7 +140,7 @@ static int add_candidate(struct making *m, const struct checkpoint_row *row,
     c->run = strdup(run->name);
     c->root = strdup(run->path);
     c->file = strdup(row->file);
-    c->state_key = strdup(run->state_key ? run->state_key : "");
+    c->state_key = strdup(state_key_of(row, run));
     if (!c->run || !c->root || !c->file || !c->state_key)
         return no_memory(err);
     if (row->id > m->plan->newest_id)

@@ -713,6 +713,29 @@ static void test_times_at_the_ends_of_their_type(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* The run may get another key while a plan is made. */
+static void test_a_candidate_is_read_with_the_key_of_its_layout(void **state)
+{
+    static const struct {
+        const char *change, *key;
+    } cases[] = {
+        { "UPDATE checkpoints SET state_key = 'ema'", "ema" },
+        { "UPDATE checkpoints SET state_key = NULL", "model" }, /* indexed by an older version */
+    };
+    struct fixture *f = *state;
+    char uid[ID_TEXT_SIZE];
+    struct sewa_error err = { 0 };
+
+    add(f, 10, uid);
+    assert_ok(db_exec(f->ix.db, "UPDATE runs SET state_key = 'model'", &err), err);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+        assert_ok(db_exec(f->ix.db, cases[i].change, &err), err);
+        assert_ok(make(f, LAST "}", &p, &err), err);
+        assert_string_equal(p->candidates[0].state_key, cases[i].key);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -740,6 +763,8 @@ int main(void)
         TEST(test_views_are_memory),
         TEST(test_special_tensors),
         TEST(test_notes_of_the_files_are_warnings),
+        cmocka_unit_test_setup_teardown(test_a_candidate_is_read_with_the_key_of_its_layout, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
