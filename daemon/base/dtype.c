@@ -51,11 +51,13 @@ unsigned dtype_bits(enum dtype t)
 
 int dtype_from_name(const char *name, size_t n)
 {
-    if (n == 0 || n >= sizeof types[0].name)
+    char padded[sizeof types[0].name] = "";
+
+    if (n == 0 || n >= sizeof padded)
         return -1;
-    for (int t = 0; t < DTYPE_COUNT; t++)
-        if (types[t].name[0] == name[0] && types[t].name[n] == '\0' &&
-            memcmp(types[t].name, name, n) == 0)
+    memcpy(padded, name, n);
+    for (int t = 0; t < DTYPE_COUNT; t++) /* whole words: this is asked for every tensor */
+        if (memcmp(types[t].name, padded, 8) == 0 && memcmp(types[t].name + 8, padded + 8, 8) == 0)
             return t;
     return -1;
 }

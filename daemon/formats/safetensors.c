@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "formats/safetensors_entry.h"
 #include "formats/scanner.h"
 #include "formats/shown.h"
 
@@ -229,6 +230,13 @@ static int read_field(struct reader *r, unsigned *seen)
     return rc < 0 ? rc : scanner_skip(&r->in, 2);
 }
 
+static int add_tensor(struct reader *r, int64_t at)
+{
+    int rc = layout_builder_tensor(r->builder, &r->tensor, r->in.err);
+
+    return sewa_context(r->in.err, rc, "'%s', offset %" PRId64, r->in.in.source.name, at);
+}
+
 /* The object of a tensor; its name is in r->key. @at: where the name stands. */
 static int read_tensor(struct reader *r, int64_t at)
 {
@@ -247,8 +255,7 @@ static int read_tensor(struct reader *r, int64_t at)
         return scanner_fail(&r->in, SEWA_E_CORRUPT, at, "tensor '%s' lacks%s%s%s",
                             shown_name(r->tensor.name, shown), seen & DTYPE ? "" : " dtype",
                             seen & SHAPE ? "" : " shape", seen & OFFSETS ? "" : " data_offsets");
-    rc = layout_builder_tensor(r->builder, &r->tensor, r->in.err);
-    return sewa_context(r->in.err, rc, "'%s', offset %" PRId64, r->in.in.source.name, at);
+    return add_tensor(r, at);
 }
 
 static int read_metadata_pair(struct reader *r)
@@ -285,13 +292,44 @@ static int read_metadata(struct reader *r, int64_t at)
     return rc;
 }
 
+/* As most writers write it: what read_tensor() would have found. 1, or 0 when it is not that. */
+static int take_entry(struct reader *r)
+{
+    struct window *w = &r->in.in;
+    const uint8_t *before = w->at;
+    struct safetensors_entry e;
+
+    if (!safetensors_entry(w, &e))
+        return 0;
+    struct scanned name = { e.name, e.name_length };
+    if (e.dtype < 0 || e.end < e.begin || e.name_length > LAYOUT_NAME_MAX ||
+        scanned_is(&name, METADATA, sizeof METADATA - 1)) {
+        w->at = before; /* there it is said what is wrong with it */
+        return 0;
+    }
+    memcpy(r->shape, e.shape, e.rank * sizeof e.shape[0]);
+    r->tensor = (struct tensor){
+        .dtype = (enum dtype)e.dtype,
+        .rank = (uint8_t)e.rank,
+        .shape = e.rank ? r->shape : NULL,
+        .offset = e.begin + r->data_start,
+        .bytes = e.end - e.begin,
+    };
+    int rc = keep(r, &name, &r->key);
+    r->tensor.name = buf_cstr(&r->key);
+    return rc < 0 ? rc : 1;
+}
+
 static int read_member(struct reader *r)
 {
     int64_t at = scanner_offset(&r->in);
     struct scanned key;
-    /* a name that is too long is refused here, before its memory is taken */
-    int rc = scanner_key(&r->in, LAYOUT_NAME_MAX, &r->key, &key);
+    int rc = take_entry(r);
 
+    if (rc != 0)
+        return rc < 0 ? rc : add_tensor(r, at);
+    /* a name that is too long is refused here, before its memory is taken */
+    rc = scanner_key(&r->in, LAYOUT_NAME_MAX, &r->key, &key);
     if (rc < 0)
         return rc;
     if (scanned_is(&key, METADATA, sizeof METADATA - 1))

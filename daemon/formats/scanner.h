@@ -98,6 +98,9 @@ static inline int scanner_next(struct scanner *s, char close, bool *is_first)
  */
 int scanner_string(struct scanner *s, size_t max, struct buf *room, struct scanned *ret);
 
+/* The first byte of [p, end) that is not plain in a string: ASCII, no control, no '"', no '\\'. */
+const uint8_t *scanner_plain_end(const uint8_t *p, const uint8_t *end);
+
 /* A string and the colon behind it. */
 int scanner_key(struct scanner *s, size_t max, struct buf *room, struct scanned *ret);
 

@@ -182,14 +182,12 @@ static int take_sequence(struct scanner *s, struct decoding *d)
                         (unsigned)*w->at);
 }
 
-static const uint8_t *skip_plain(const struct window *w)
+const uint8_t *scanner_plain_end(const uint8_t *p, const uint8_t *end)
 {
-    const uint8_t *p = w->at;
-
-    for (uint64_t found; w->end - p >= 8; p += 8)
+    for (uint64_t found; end - p >= 8; p += 8)
         if ((found = not_plain(p)))
             return p + __builtin_ctzll(found) / 8;
-    while (p < w->end && is_plain[*p])
+    while (p < end && is_plain[*p])
         p++;
     return p;
 }
@@ -200,7 +198,7 @@ static int decode(struct scanner *s, struct decoding *d)
     struct window *w = &s->in;
 
     while (window_has(w, 1)) {
-        const uint8_t *p = skip_plain(w);
+        const uint8_t *p = scanner_plain_end(w->at, w->end);
         int rc = append(s, d, w->at, (size_t)(p - w->at));
         w->at = p;
         if (rc == 0 && p < w->end) {
@@ -229,7 +227,7 @@ int scanner_string(struct scanner *s, size_t max, struct buf *room, struct scann
         return scanner_unexpected(s, "a string");
     struct decoding d = { .room = room, .max = max, .start = window_offset(w) };
     w->at++;
-    const uint8_t *p = skip_plain(w);
+    const uint8_t *p = scanner_plain_end(w->at, w->end);
     if (room && p < w->end && *p == '"') {
         *ret = (struct scanned){ (const char *)w->at, (size_t)(p - w->at) };
         w->at = p + 1;
