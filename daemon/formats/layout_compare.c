@@ -140,20 +140,31 @@ static int report(const struct difference *d, const char *name_a, const char *na
     return sewa_fail(err, SEWA_E_MISMATCH, "%s", t.text);
 }
 
+/* The part of the file that the tensors are: "all of it", or "its 'state_dict'". */
+static const char *shown_state(const struct layout *l, char shown[SHOWN_NAME_SIZE + 8])
+{
+    char key[SHOWN_NAME_SIZE];
+
+    if (*l->state_key == '\0')
+        return "all of it";
+    snprintf(shown, SHOWN_NAME_SIZE + 8, "its '%s'", shown_name(l->state_key, key));
+    return shown;
+}
+
 /* Row 5 of what must be right: weights that were averaged in training are not those beside them. */
 static int compare_state(const struct layout *a, const char *name_a, const struct layout *b,
                          const char *name_b, struct sewa_error *err)
 {
-    char shown_a[SHOWN_NAME_SIZE], shown_b[SHOWN_NAME_SIZE], key_a[SHOWN_NAME_SIZE],
-        key_b[SHOWN_NAME_SIZE];
+    char shown_a[SHOWN_NAME_SIZE], shown_b[SHOWN_NAME_SIZE], state_a[SHOWN_NAME_SIZE + 8],
+        state_b[SHOWN_NAME_SIZE + 8];
 
     if (torch_is_ema_key(a->state_key) == torch_is_ema_key(b->state_key))
         return 0;
     return sewa_fail(err, SEWA_E_MISMATCH,
-                     "the tensors of '%s' are its '%s', those of '%s' its '%s': averaged (EMA) and "
-                     "raw weights are not mixed",
-                     shown_name(name_a, shown_a), shown_name(a->state_key, key_a),
-                     shown_name(name_b, shown_b), shown_name(b->state_key, key_b));
+                     "the tensors of '%s' are %s, those of '%s' %s: averaged (EMA) and raw weights "
+                     "are not mixed",
+                     shown_name(name_a, shown_a), shown_state(a, state_a),
+                     shown_name(name_b, shown_b), shown_state(b, state_b));
 }
 
 int layout_compare(const struct layout *a, const char *name_a, const struct layout *b,

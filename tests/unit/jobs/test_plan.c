@@ -211,7 +211,7 @@ static void test_raw_and_averaged_weights(void **state)
         { { "ema", "state_dict", "state_dict" }, 0, { "its 'state_dict'", "its 'ema'" } },
         { { "state_dict", "model", "ema" }, 1, { "its 'ema'", "its 'model'" } },
         { { "model", "a.ema", "b.model" }, 1, { "its 'b.model'", "its 'a.ema'" } },
-        { { NULL, NULL, "state_dict_ema" }, 1, { "its 'state_dict_ema'", "its ''" } },
+        { { NULL, NULL, "state_dict_ema" }, 1, { "its 'state_dict_ema'", "all of it" } },
     };
     struct fixture *f = *state;
 
