@@ -638,16 +638,24 @@ class Table(unittest.TestCase):
     def test_the_table_names_tests_that_are_there(self):
         folder = os.path.join(REPOSITORY, "tests")
         with open(os.path.join(folder, "CORRECTNESS.md"), encoding="utf-8") as file:
-            named = set(re.findall(r"\btest_\w+", file.read()))
-        found = set()
+            table = file.read()
+        named = set(re.findall(r"\btest_\w+", table))
+        texts = {}  # of the files of one name
         for directory, _, names in os.walk(folder):
             for name in (n for n in names if n.startswith("test_") and n.endswith((".c", ".py"))):
-                found.add(os.path.splitext(name)[0])
                 with open(os.path.join(directory, name), encoding="utf-8") as file:
-                    found |= set(re.findall(r"(?:static void|def) (test_\w+)\(", file.read()))
-        self.assertEqual(named - found, set())
+                    stem = os.path.splitext(name)[0]
+                    texts[stem] = texts.get(stem, "") + file.read()
+        found = set(re.findall(r"(?:static void|def) (test_\w+)\(", "".join(texts.values())))
+        self.assertEqual(named - found - set(texts), set())
         rows = {n for n in dir(Correctness) if n.startswith("test_row_")}
         self.assertEqual(rows - named, set())
+        # "room `test_file`, `test_other`: `test_case`, `Class`": each is in one of the files
+        for files, cases in re.findall(r"([^|;:]*\btest_[^|;:]*): ([^|;]*)", table):
+            there = "".join(texts.get(stem, "") for stem in re.findall(r"\btest_\w+", files))
+            for case in re.findall(r"`(\w+)`", cases):
+                self.assertTrue(re.search(r"(?:static void|def|class) %s\(" % case, there),
+                                "%s: no %s" % (files, case))
 
 
 if __name__ == "__main__":
