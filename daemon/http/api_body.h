@@ -169,23 +169,32 @@ void api_worker_heartbeat(struct api *a, struct request *rq);
 void api_worker_result(struct api *a, struct request *rq);
 void api_worker_log(struct api *a, struct request *rq);
 
+/* ---- submission.c: a new job ---- */
+
 /*
- * A new job: begin with its Idempotency-Key (a request that was answered is answered again although
- * its plan may not be possible any more), fill in the request, plan it, and submit the write: it is
+ * Begin with its Idempotency-Key (a request that was answered is answered again although its plan
+ * may not be possible any more), fill in the request, and submit: it is planned off the loop,
  * inserted, queued, and answered with its body.
  */
 struct submission {
+    struct api_write *write; /* owns the submission */
     struct job_request *request;
-    struct job_plan *plan;
     char retry_of[ID_TEXT_SIZE];
+    bool dry_run; /* answer with the plan, and insert nothing */
+
+    struct api_read planning;
+    struct plan_limits limits;
+    json_t *evaluator; /* as it is configured now, or NULL */
+    char *artifact_directory;
+    struct job_plan *plan;
+    bool is_submitted;
     unsigned status;
     struct job_row row;
 };
 
-/* NULL: the request was answered. */
-struct api_write *submission_begin(struct api *a, struct request *rq, unsigned status,
-                                   struct submission **ret);
-int submission_plan(struct api *a, struct submission *s, struct sewa_error *err);
+/* NULL: the request was answered. What fails before it is submitted: api_write_refuse(s->write). */
+struct submission *submission_begin(struct api *a, struct request *rq, unsigned status);
+void submission_submit(struct submission *s);
 
 /* Waiting for a job (api_wait.c): the clock and changes. */
 void waiters_changed(struct api *a, const char *uid);

@@ -87,21 +87,18 @@ static int read_check(struct api *a, struct request *rq, struct submission *s,
     if (!json_object_get(a->o.evaluators(a->o.arg), name))
         return no_evaluator(name, err);
     int rc = request_json(rq, false, &body, err);
-    if (rc == 0)
-        rc = job_request_parse_check(name, body, &s->request, err);
-    return rc < 0 ? rc : submission_plan(a, s, err);
+    return rc < 0 ? rc : job_request_parse_check(name, body, &s->request, err);
 }
 
 void api_evaluators_check(struct api *a, struct request *rq)
 {
-    struct submission *s;
-    struct api_write *w = submission_begin(a, rq, 202, &s);
+    struct submission *s = submission_begin(a, rq, 202);
     struct sewa_error err;
 
-    if (!w)
+    if (!s)
         return;
     if (read_check(a, rq, s, &err) < 0)
-        api_write_refuse(w, &err);
+        api_write_refuse(s->write, &err);
     else
-        api_write_submit(w);
+        submission_submit(s);
 }

@@ -12,63 +12,6 @@
 
 /* ---- submit ---- */
 
-static void submission_free(void *arg)
-{
-    struct submission *s = arg;
-
-    job_request_free(s->request);
-    job_plan_free(s->plan);
-    job_row_clear(&s->row);
-    free(s);
-}
-
-static int apply_insert(struct api_write *w, struct db *db, struct sewa_error *err)
-{
-    struct submission *s = w->arg;
-
-    memcpy(s->row.retry_of, s->retry_of, sizeof s->row.retry_of);
-    int rc = jobs_insert(db, s->request, s->plan, w->now_ms, &s->row, err);
-    if (rc < 0)
-        return rc;
-    if (asprintf(&w->location, "/api/v1/jobs/%s", s->row.uid) < 0) {
-        w->location = NULL;
-        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the answer");
-    }
-    return api_write_body(w, s->status, view_job(&s->row, NULL, w->now_ms), err);
-}
-
-static void queue_inserted(struct api_write *w)
-{
-    struct submission *s = w->arg;
-
-    jobs_take(w->api->o.jobs, &s->row);
-}
-
-struct api_write *submission_begin(struct api *a, struct request *rq, unsigned status,
-                                   struct submission **ret)
-{
-    struct submission *s = calloc(1, sizeof *s);
-    struct api_write *w = api_write_new(a, rq, s, submission_free);
-
-    if (!w)
-        return NULL;
-    s->status = status;
-    w->apply = apply_insert;
-    w->committed = queue_inserted;
-    *ret = s;
-    return w;
-}
-
-int submission_plan(struct api *a, struct submission *s, struct sewa_error *err)
-{
-    struct plan_limits limits;
-    int rc = jobs_have_room(a->o.jobs, err);
-
-    jobs_limits(a->o.jobs, &limits);
-    return rc < 0 ? rc
-                  : job_plan_make(store_reader(a->o.store), s->request, &limits, &s->plan, err);
-}
-
 /*
  * 1: there are enough new checkpoints, or nobody asked; 0: not, and reason says so. Asked before
  * the plan is made: too few checkpoints for a plan are a reason to wait then, not a mistake.
@@ -98,56 +41,39 @@ static int enough_new(struct api *a, const struct job_request *q, char *reason, 
     return newer >= q->if_new_checkpoints;
 }
 
-static void reply_dry_run(struct request *rq, const struct submission *s)
-{
-    reply_json(rq, 200,
-               json_pack("{s:b, s:o, s:o}", "dry_run", 1, "request", job_request_json(s->request),
-                         "plan", job_plan_show(s->plan)));
-}
-
-/* 1: there is a plan; 0: reason says why nothing is to be done. */
-static int read_submission(struct api *a, struct request *rq, struct submission *s, bool dry_run,
-                           char *reason, size_t size, struct sewa_error *err)
+/* 1: it can be planned; 0: reason says why nothing is to be done. */
+static int read_submission(struct api *a, struct request *rq, struct submission *s, char *reason,
+                           size_t size, struct sewa_error *err)
 {
     AUTOJSON json_t *body = NULL;
-    int rc = request_json(rq, false, &body, err);
+    int rc = request_query_bool(rq, "dry_run", false, &s->dry_run, err);
 
     if (rc == 0)
-        rc = job_request_parse(body, &s->request, err);
+        rc = request_json(rq, false, &body, err);
     if (rc == 0)
-        rc = dry_run ? 1 : enough_new(a, s->request, reason, size, err);
-    if (rc <= 0)
+        rc = job_request_parse(body, &s->request, err);
+    if (rc < 0)
         return rc;
-    rc = submission_plan(a, s, err);
-    return rc < 0 ? rc : 1;
+    return s->dry_run ? 1 : enough_new(a, s->request, reason, size, err);
 }
 
 void api_jobs_create(struct api *a, struct request *rq)
 {
-    struct submission *s;
-    struct api_write *w = submission_begin(a, rq, 201, &s);
+    struct submission *s = submission_begin(a, rq, 201);
     struct sewa_error err;
     char reason[200];
-    bool dry_run = false;
 
-    if (!w)
+    if (!s)
         return;
-    int rc = request_query_bool(rq, "dry_run", false, &dry_run, &err);
-    if (rc == 0)
-        rc = read_submission(a, rq, s, dry_run, reason, sizeof reason, &err);
+    int rc = read_submission(a, rq, s, reason, sizeof reason, &err);
     if (rc < 0) {
-        api_write_refuse(w, &err);
-        return;
-    }
-    if (rc > 0 && !dry_run) {
-        api_write_submit(w);
-        return;
-    }
-    if (dry_run)
-        reply_dry_run(rq, s);
-    else
+        api_write_refuse(s->write, &err);
+    } else if (rc > 0) {
+        submission_submit(s);
+    } else {
         reply_json(rq, 200, json_pack("{s:b, s:s}", "submitted", 0, "reason", reason));
-    api_write_drop(w); /* nothing was changed: there is nothing to remember */
+        api_write_drop(s->write); /* nothing was changed: there is nothing to remember */
+    }
 }
 
 static int read_retry(struct api *a, struct request *rq, struct submission *s,
@@ -168,22 +94,20 @@ static int read_retry(struct api *a, struct request *rq, struct submission *s,
     AUTOJSON json_t *stored = json_parse(row.request, strlen(row.request), err);
     if (!stored)
         return err->code;
-    rc = job_request_parse_stored(stored, &s->request, err);
-    return rc < 0 ? rc : submission_plan(a, s, err);
+    return job_request_parse_stored(stored, &s->request, err);
 }
 
 void api_jobs_retry(struct api *a, struct request *rq)
 {
-    struct submission *s;
-    struct api_write *w = submission_begin(a, rq, 201, &s);
+    struct submission *s = submission_begin(a, rq, 201);
     struct sewa_error err;
 
-    if (!w)
+    if (!s)
         return;
     if (read_retry(a, rq, s, &err) < 0)
-        api_write_refuse(w, &err);
+        api_write_refuse(s->write, &err);
     else
-        api_write_submit(w);
+        submission_submit(s);
 }
 
 /* ---- cancel and delete ---- */

@@ -1,8 +1,9 @@
 /*
  * plan - what a request comes to: which checkpoints, how much is read, held and written.
  *
- * Made from the index alone (headers were read when the files were found), so it is cheap and may
- * run on the loop. The plan is stored with the job: what a job averages never changes after it was
+ * Made from the index alone: headers were read when the files were found. It decodes the tables of
+ * the candidates, though, which takes a second where they have a million tensors, so it is not for
+ * the loop. The plan is stored with the job: what a job averages never changes after it was
  * accepted.
  */
 #ifndef JOBS_PLAN_H
