@@ -4,6 +4,7 @@ Each file holds two states of the same tensors, as trainers write them who keep 
 own; nothing but the key says which of them is meant.
 """
 import os
+import sqlite3
 import unittest
 
 import reference
@@ -135,6 +136,32 @@ class StateKey(ServiceTest):
         self.assertEqual((run["state_key"], run["checkpoints"]["complete"]), ("ema", 0))
         self.assert_key(ids, "ema")
         self.assertEqual(self.times_said(), 1)
+
+    def test_an_index_of_an_older_version(self):
+        """It does not say which key was used, so what a key could matter for is read again."""
+        self.watch("live", allowed_roots=[self.directory])
+        self.sewad.post("/api/v1/runs", {"name": "s", "path": self.directory, "state_key": "ema"})
+        before = {run: self.sewad.wait_complete(run, len(STEPS)) for run in "rs"}
+        self.sewad.stop()
+        self.database("ALTER TABLE checkpoints DROP COLUMN state_key")
+        self.database("PRAGMA user_version = 1")
+        self.sewad.start()
+        for run, key in [("r", "live"), ("s", "ema")]:
+            rows = self.sewad.wait_complete(run, len(STEPS))
+            self.assertEqual([r["id"] for r in rows], [r["id"] for r in before[run]])
+            self.assert_artifact(self.sewad.run_job(run=run, method="uniform")["id"], key)
+        self.sewad.stop()
+        self.assertEqual(self.database("SELECT DISTINCT state_key FROM checkpoints ORDER BY 1"),
+                         [("ema",), ("live",)])
+
+    def database(self, statement):
+        """One statement, on a database that nobody else uses."""
+        connection = sqlite3.connect(os.path.join(self.sewad.state, "sewad.db"))
+        try:
+            with connection:
+                return connection.execute(statement).fetchall()
+        finally:
+            connection.close()
 
 
 if __name__ == "__main__":
