@@ -13,6 +13,7 @@
 #include "ingest/inspect.h"
 #include "ingest/name.h"
 #include "ingest/rows.h"
+#include "ingest/steps.h"
 
 enum { BATCH_MAX = 256, AGAIN_MS = 2000 };
 
@@ -96,6 +97,8 @@ void ingest_unwatch(struct ingest *in, struct watched *w)
 /* ---- what the index knows already ---- */
 
 struct known_list {
+    const char *pattern; /* of the run */
+    bool steps_differ;   /* from what the pattern says */
     struct target_known *items;
     size_t count, room;
 };
@@ -113,6 +116,7 @@ static int add_known(const struct checkpoint_row *row, void *arg, struct sewa_er
 {
     struct known_list *l = arg;
 
+    l->steps_differ = l->steps_differ || steps_differ(row, l->pattern);
     if (l->count == l->room) {
         size_t room = l->room ? l->room * 2 : 64;
         struct target_known *items = realloc(l->items, room * sizeof *items);
@@ -139,9 +143,60 @@ static int add_known(const struct checkpoint_row *row, void *arg, struct sewa_er
     return 0;
 }
 
+/* ---- steps of another pattern ---- */
+
+struct correction {
+    struct store_op op;
+    struct ingest *in;
+    int64_t run_id;
+    int64_t count;
+};
+
+static int apply_correction(struct store_op *op, struct db *db, struct sewa_error *err)
+{
+    struct correction *c = container_of(op, struct correction, op);
+
+    return steps_apply(db, c->run_id, clock_now_ms(), &c->count, err);
+}
+
+static void correction_done(struct store_op *op)
+{
+    struct correction *c = container_of(op, struct correction, op);
+    struct ingest *in = c->in;
+    struct watched *w = ingest_find(in, (uint64_t)c->run_id);
+
+    in->pending--;
+    if (op->rc < 0) {
+        log_error("ingest: steps of checkpoints were not written: %s", op->err.text);
+        if (w)
+            w->is_stale = true;
+        ingest_try_again(in);
+    } else if (w && c->count) {
+        log_info("ingest: run '%s': its pattern gives %lld checkpoints another step", w->name,
+                 (long long)c->count);
+    }
+    free(c);
+    ingest_finish_close(in);
+}
+
+static int correct_steps(struct ingest *in, const struct watched *w, struct sewa_error *err)
+{
+    struct correction *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the steps of run '%s'", w->name);
+    c->op.run = apply_correction;
+    c->op.done = correction_done;
+    c->in = in;
+    c->run_id = (int64_t)w->id;
+    in->pending++;
+    store_submit(in->o.store, &c->op);
+    return 0;
+}
+
 static int start_watching(struct ingest *in, struct watched *w, struct sewa_error *err)
 {
-    AUTO(known_clear) struct known_list known = { 0 };
+    AUTO(known_clear) struct known_list known = { .pattern = w->pattern };
     struct target_spec spec = { .id = w->id,
                                 .kind = w->is_root ? TARGET_ROOT : TARGET_RUN,
                                 .path = w->path,
@@ -154,6 +209,8 @@ static int start_watching(struct ingest *in, struct watched *w, struct sewa_erro
 
     if (!w->is_root)
         rc = checkpoint_known(store_reader(in->o.store), (int64_t)w->id, add_known, &known, err);
+    if (rc == 0 && known.steps_differ)
+        rc = correct_steps(in, w, err);
     return rc < 0 ? rc : scan_add(in->scan, &spec, known.items, known.count, err);
 }
 

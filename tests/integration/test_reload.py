@@ -51,6 +51,33 @@ class Reload(ServiceTest):
         sewad.wait_complete("a", 2)
         self.assertEqual(sewad.get("/api/v1/runs/a")["id"], uid)
 
+    def test_another_pattern_gives_other_steps(self):
+        """Also those checkpoints that are known already, in their own rows."""
+        directory = self.scratch.directory("c")
+        for step in (1, 2, 3):
+            tensors.write(os.path.join(directory, "a-%d-b-%d.safetensors" % (step, 90 - 10 * step)),
+                          toy_tensors(step))
+
+        def steps():
+            return {row["id"]: row["step"] for row in sewad.complete("c")}
+
+        def run_of(pattern):
+            return {"c": {"path": directory, "pattern": pattern}}
+
+        sewad = self.service({"run": run_of("a-{step}-b-*")})
+        sewad.wait_complete("c", 3)
+        before = steps()
+        self.assertEqual(sorted(before.values()), [1, 2, 3])
+        wanted = {uid: 90 - 10 * step for uid, step in before.items()}
+        sewad.configure(run=run_of("a-*-b-{step}.safetensors"))
+        sewad.hang_up()
+        wait_until(lambda: steps() == wanted, "the steps are those of the new pattern")
+        self.assertIn("its pattern gives 3 checkpoints another step", sewad.log_text())
+        sewad.stop()
+        sewad.configure(run=run_of("a-{step}-b-*"))
+        sewad.start()
+        wait_until(lambda: steps() == before, "the steps are those of the first pattern again")
+
     def test_a_bad_configuration_changes_nothing(self):
         sewad = self.service({"run": {"a": {"path": self.a}},
                               "evaluator": {"toy": toy_evaluator()}})
