@@ -5,12 +5,14 @@
  */
 #include "run.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/digest.h"
 #include "base/fdio.h"
 #include "base/path.h"
+#include "formats/checkpoint.h"
 #include "formats/zip.h"
 
 #include "unit/formats/archive.h"
@@ -153,12 +155,83 @@ static void test_no_checksum(void **state)
     check_damage(f, f->archive.data[f->large - 1], "offset"); /* the others still count */
 }
 
+/* ---- several files: each storage counts in its own ---- */
+
+#define SECOND "golden/torch/slice_of_more.pt"
+
+static const char *const shard_names[] = { "pytorch_model-00001-of-00002.bin",
+                                           "pytorch_model-00002-of-00002.bin" };
+
+static void write_index(const struct fixture *f)
+{
+    static const char *const first[] = { "embedding.weight",  "head.weight",
+                                         "norm.bias",         "norm.num_batches_tracked",
+                                         "norm.running_mean", "norm.running_var",
+                                         "norm.weight" };
+    AUTO(buf_clear) struct buf text = { 0 };
+
+    buf_text(&text, "{\"weight_map\":{");
+    for (size_t i = 0; i < COUNT_OF(first); i++)
+        buf_printf(&text, "\"%s\":\"%s\",", first[i], shard_names[0]);
+    buf_printf(&text, "\"w\":\"%s\"}}", shard_names[1]);
+    scratch_write(f->directory, "pytorch_model.bin.index.json", text.data, text.len);
+}
+
+/* Both files as they are now, and what an index would know of the directory. */
+static void save_directory(struct fixture *f, const struct buf *second)
+{
+    AUTOPTR(layout_free) struct layout *l = NULL;
+    struct sewa_error err = { 0 };
+
+    scratch_write(f->directory, shard_names[0], f->archive.bytes.data, f->archive.bytes.len);
+    scratch_write(f->directory, shard_names[1], second->data, second->len);
+    AUTOCLOSE int fd = open(f->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_ok(checkpoint_read_directory(fd, "d", NULL, &l, &err), err);
+    assert_int_equal(l->file_count, 2);
+    f->candidate = (struct candidate){ .id = "ckpt_a", .directory = f->directory, .file = "." };
+    memcpy(f->candidate.header_digest, l->header_digest, sizeof l->header_digest);
+}
+
+static void check_damaged_shard(struct fixture *f, const struct buf *second, char *byte, int shard)
+{
+    uint8_t got[SHA256_SIZE];
+    struct sewa_error err = { 0 };
+
+    *byte ^= 1;
+    save_directory(f, second);
+    assert_failed(candidate_digest(&f->candidate, NULL, got, &err), err, SEWA_E_CORRUPT,
+                  shard_names[shard]);
+    *byte ^= 1;
+}
+
+static void test_several_files(void **state)
+{
+    struct fixture *f = *state;
+    AUTO(buf_clear) struct buf second = { 0 };
+    AUTOPTR(zip_free) struct zip *zip = NULL;
+    uint8_t got[SHA256_SIZE];
+    struct sewa_error err = { 0 };
+
+    assert_ok(file_read(SECOND, 1 << 20, &second, &err), err);
+    struct window_source source = { .name = SECOND, .bytes = second.data, .n = second.len };
+    assert_ok(zip_read(&source, 0, (int64_t)second.len, &zip, &err), err);
+    const struct zip_member *member = zip_find(zip, "slice_of_more/data/0");
+    assert_non_null(member);
+    write_index(f);
+    save_directory(f, &second);
+    assert_ok(candidate_digest(&f->candidate, NULL, got, &err), err);
+    check_damaged_shard(f, &second, second.data + member->offset, 1);
+    check_damaged_shard(f, &second, f->archive.bytes.data + f->archive.data[f->large] + LARGE - 1,
+                        0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_checksum, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_several_files, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
