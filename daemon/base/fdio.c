@@ -13,6 +13,7 @@
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 
+#include "base/activity.h"
 #include "base/failpoint.h"
 #include "base/path.h"
 
@@ -29,6 +30,7 @@ ssize_t pread_full(int fd, void *data, size_t n, int64_t offset)
         if (got == 0)
             break;
         done += (size_t)got;
+        activity_moved();
     }
     return (ssize_t)done;
 }
@@ -46,6 +48,7 @@ ssize_t read_full(int fd, void *data, size_t n)
         if (got == 0)
             break;
         done += (size_t)got;
+        activity_moved();
     }
     return (ssize_t)done;
 }
@@ -63,6 +66,7 @@ int write_full(int fd, const void *data, size_t n)
         if (put < 0)
             return -1;
         done += (size_t)put;
+        activity_moved();
     }
     return 0;
 }
@@ -81,6 +85,7 @@ int pwrite_full(int fd, const void *data, size_t n, int64_t offset)
         if (put < 0)
             return -1;
         done += (size_t)put;
+        activity_moved();
     }
     return 0;
 }

@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#include "base/activity.h"
+
 enum { AHEAD = 16 }; /* pieces: with a source's choice of piece_bytes, some MiB of all candidates */
 
 static bool next_wanted(const struct pass *p, struct piece_walk *walk, struct piece *ret)
@@ -73,6 +75,7 @@ static int run_partition(struct pool_task *task, size_t partition, unsigned thre
             rc = p->on_piece(p, &piece, x, partition, thread, err);
         if (rc < 0)
             return rc;
+        activity_moved();
     }
     return 0;
 }

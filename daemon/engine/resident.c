@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/activity.h"
 #include "base/failpoint.h"
 #include "engine/pages.h"
 
@@ -171,6 +172,7 @@ static ssize_t preadv_full(int fd, const struct step *s)
         if (n == 0)
             break;
         done += (size_t)n;
+        activity_moved();
         for (; first < s->count && (size_t)n >= vector[first].iov_len; first++)
             n -= (ssize_t)vector[first].iov_len;
         if (first < s->count) {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/activity.h"
 #include "base/failpoint.h"
 
 enum { READ_BYTES = 64 * 1024, QUOTE_BYTES = 60 };
@@ -106,6 +107,7 @@ int channel_read(struct channel *c, struct sewa_error *err)
             c->at_end = true;
         else
             buf_advance(&c->in, (size_t)n);
+        activity_moved();
     }
     return 0;
 }

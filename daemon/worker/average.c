@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/activity.h"
 #include "base/digest.h"
 #include "base/failpoint.h"
 #include "base/fdio.h"
@@ -183,6 +184,7 @@ static int write_average(struct workshop *w, const json_t *task, const char *dir
         .want_digests = json_is_true(json_object_get(task, "digests")),
         .cancel = w->cancel,
     };
+    activity_begin(ACTIVITY_PUBLISH);
     rc = materialize(&w->engine, in.source, &o, &m, err);
     if (in.own)
         w->bytes_read += weights_take_bytes_read(in.own);
@@ -196,6 +198,7 @@ int workshop_average(struct workshop *w, const json_t *task, json_t **ret, struc
 
     if (!directory || !path_is_clean(directory))
         return sewa_fail(err, SEWA_E_PROTOCOL, "the task names no folder to write into");
+    activity_begin(ACTIVITY_READ);
     failpoint("worker_average");
     int rc = directory_make(directory, 0750, err);
     if (rc == 0)

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/activity.h"
 #include "base/failpoint.h"
 #include "base/json.h"
 #include "engine/dots.h"
@@ -125,6 +126,7 @@ static int mix_group(struct evaluation *e, size_t first, size_t n, struct sewa_e
                              .cancel = w->cancel };
     struct exact_options exact = { .output = w->spec->output };
 
+    activity_begin(ACTIVITY_MIX);
     for (size_t i = 0; i < n; i++)
         banks[i] = evaluator_bank(w->evaluator, (unsigned)i);
     return e->exact ? mix_exact(&w->engine, weights_source(w->weights), &r, &exact, err)
@@ -215,6 +217,7 @@ static int evaluate_split(struct evaluation *e, size_t i, unsigned bank, const c
     };
     struct evaluator_result result;
 
+    activity_begin(ACTIVITY_EVALUATE);
     failpoint("worker_evaluate");
     int rc = evaluator_evaluate(w->evaluator, &request, &result, err);
     if (rc == 0 && e->paired && i == 0)
@@ -309,6 +312,7 @@ static int dots_group(struct evaluation *e, size_t first, size_t n, struct sewa_
                               .gradients = gradients,
                               .differentiated = evaluator_traits(w->evaluator)->is_parameter,
                               .cancel = w->cancel };
+    activity_begin(ACTIVITY_MULTIPLY);
     int rc = dots(&w->engine, weights_source(w->weights), &r, c, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         struct point *p = &e->points[which[i]];

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/activity.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -44,7 +45,8 @@ void pulse_output(struct pulse *p, const char *bytes, size_t n)
 
 static void beat(struct pulse *p)
 {
-    AUTOJSON json_t *message = json_object();
+    AUTOJSON json_t *message = json_pack("{s:s, s:I}", "doing", activity_names[activity_current()],
+                                         "progress", (json_int_t)activity_progress());
     AUTOJSON json_t *answer = NULL;
     struct sewa_error err;
 

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/activity.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "engine/mix.h"
@@ -27,6 +28,7 @@ int workshop_mix_published(struct workshop *w, const double *alpha, unsigned ban
                              .cancel = w->cancel };
     struct exact_options o = { .output = w->spec->output, .replaced = replaced };
 
+    activity_begin(ACTIVITY_MIX);
     return mix_exact(&w->engine, weights_source(w->weights), &r, &o, err);
 }
 
@@ -67,6 +69,7 @@ int workshop_recalibrate(struct workshop *w, unsigned bank, struct recalibrated 
 
     if (!changed)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for %zu tensors", count);
+    activity_begin(ACTIVITY_RECALIBRATE);
     failpoint("worker_recalibrate");
     int rc = evaluator_recalibrate(w->evaluator, bank, changed, err);
     if (rc < 0)

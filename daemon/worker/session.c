@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include "base/activity.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "sewa/protocol.h"
@@ -71,6 +72,7 @@ static int do_task(struct session *s, const json_t *task, struct sewa_error *err
     AUTOJSON json_t *result = NULL;
     int rc = workshop_do(s->workshop, task, &result, &failure);
 
+    activity_begin(ACTIVITY_IDLE);
     if (atomic_load(s->o->stop))
         return 0;
     return report(s, task, result, rc < 0 ? &failure : NULL, err);

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "base/clock.h"
+#include "base/activity.h"
 #include "base/json.h"
 
 static void on_output(struct evaluator_listener *listener, const char *bytes, size_t n)
@@ -126,6 +126,7 @@ int workshop_need_evaluator(struct workshop *w, struct sewa_error *err)
                                    .tensor_count = m->count,
                                    .listener = &w->listener,
                                    .cancel = w->cancel };
+    activity_begin(ACTIVITY_START);
     return evaluator_start(&o, &w->evaluator, err);
 }
 
@@ -191,8 +192,8 @@ static json_t *traits_json(const struct workshop *w)
 
 static int prepare(struct workshop *w, json_t **ret, struct sewa_error *err)
 {
+    activity_begin(ACTIVITY_READ);
     int rc = read_candidates(w, err);
-
     if (rc == 0)
         rc = describe_tensors(w, err);
     if (rc == 0)
