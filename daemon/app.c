@@ -200,11 +200,11 @@ static int open_launcher(struct app *a, struct sewa_error *err)
     char *slash = strrchr(self, '/');
     if (slash)
         *slash = '\0';
-    /* beside us in a build tree, under libexec when installed */
+    /* beside us in a build tree, elsewhere below the prefix when installed */
     a->worker_program = path_join(self, "sewa-worker");
     if (a->worker_program && access(a->worker_program, X_OK) != 0) {
         free(a->worker_program);
-        a->worker_program = path_join(self, "../libexec/sewa/sewa-worker");
+        a->worker_program = path_join(self, WORKER_DIRECTORY "/sewa-worker");
     }
     if (!a->worker_program)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to start");
@@ -269,6 +269,24 @@ static int open_ingest(struct app *a, struct sewa_error *err)
     return rc < 0 ? rc : configure_ingest(a, err);
 }
 
+/*
+ * The usual place below /run is made by systemd. Who starts sewad by hand does without: a socket
+ * that nobody has asked for is nothing to warn of.
+ */
+static const char *admin_socket_of(const struct config *c)
+{
+    const char *usual = config_default("admin_socket");
+    const char *slash = strrchr(c->admin_socket, '/');
+
+    if (!slash || strcmp(c->admin_socket, usual) != 0)
+        return c->admin_socket;
+    AUTOFREE char *directory = strndup(c->admin_socket, (size_t)(slash - c->admin_socket));
+    if (!directory || access(directory, W_OK | X_OK) == 0)
+        return c->admin_socket;
+    log_info("sewad: no socket for administration: '%s' is not there or not ours", directory);
+    return "";
+}
+
 static int open_http(struct app *a, struct sewa_error *err)
 {
     struct api_options api = { .store = a->store,
@@ -286,7 +304,7 @@ static int open_http(struct app *a, struct sewa_error *err)
     struct server_options server = { .listen = a->config->listen,
                                      .loopback_only = true,
                                      .worker_socket = a->worker_socket,
-                                     .admin_socket = a->config->admin_socket,
+                                     .admin_socket = admin_socket_of(a->config),
                                      .routes = routes,
                                      .route_count = route_count,
                                      .api = a->api,

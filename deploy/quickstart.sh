@@ -181,7 +181,7 @@ print_result() {
         echo "everything lies in $directory; start the service there with:"
         echo "  $bin/sewad --config $directory/sewad.conf"
     fi
-    echo "for real: deploy/sewad.conf.example, systemd/sewad.service and the README say how"
+    echo "for real: the README and deploy/sewad.conf.example say how"
 }
 
 mkdir -p "$here/build"

@@ -111,6 +111,10 @@ struct config_option {
     const char *help;
 };
 
+/* What an option outside of all sections has when the file does not say; NULL when there is none.
+ */
+const char *config_default(const char *name);
+
 /* Row i of options.def, or NULL past its end. */
 const struct config_option *config_option_at(size_t i);
 

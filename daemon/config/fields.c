@@ -153,6 +153,13 @@ const char *fields_missing(enum scope scope, const void *object)
     return NULL;
 }
 
+const char *config_default(const char *name)
+{
+    const struct field *f = field_find(SCOPE_SERVICE, name);
+
+    return f ? f->option.default_value : NULL;
+}
+
 const struct config_option *config_option_at(size_t i)
 {
     return i < field_count ? &fields[i].option : NULL;

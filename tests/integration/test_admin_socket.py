@@ -7,6 +7,8 @@ from scratch import wait_until
 from sewa import ServiceTest, request
 from toys import toy_run
 
+USUAL = "/run/sewad/admin.sock"
+
 
 def get(path, target):
     reply = request(path, "GET", target)
@@ -50,6 +52,12 @@ class AdminSocket(ServiceTest):
         sewad = self.service({"admin_socket": self.scratch.join("nowhere", "admin.sock")})
         self.assertIn("there is no socket for administration", sewad.log_text())
         sewad.get("/api/v1/runs")
+
+    @unittest.skipIf(os.access(os.path.dirname(USUAL), os.W_OK), "a service may own " + USUAL)
+    def test_the_usual_place_by_hand_is_nothing_to_warn_of(self):
+        sewad = self.service({"admin_socket": USUAL})
+        self.assertIn("no socket for administration: '/run/sewad'", sewad.log_text())
+        self.assertNotIn("warn", sewad.log_text())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,56 @@
+"""install - what `cmake --install` puts where agrees with what it says about places."""
+import os
+import re
+import subprocess
+import unittest
+from unittest import mock
+
+from sewa import REPOSITORY, ServiceTest
+
+
+class Install(ServiceTest):
+    def install(self, prefix):
+        """Install below a folder of this test, as a packager does; its path."""
+        root = self.scratch.directory("root" + prefix.replace("/", "-"))
+        subprocess.run([os.environ["SEWA_CMAKE"], "--install", os.environ["SEWA_BUILD"],
+                        "--prefix", prefix], check=True, stdout=subprocess.DEVNULL,
+                       env=self.scratch.environment(DESTDIR=root))
+        return root
+
+    def read(self, *path):
+        with open(os.path.join(*path), encoding="utf-8") as file:
+            return file.read()
+
+    def test_the_unit_starts_what_is_installed(self):
+        for prefix in ("/usr/local", "/usr", "/opt/sewa"):
+            with self.subTest(prefix=prefix):
+                root = self.install(prefix)
+                unit = self.read(root + prefix, "lib/systemd/system/sewad.service")
+                self.assertNotIn("@", unit)
+                words = re.search("^ExecStart=(.*)$", unit, re.MULTILINE)[1].split()
+                self.assertEqual(words[:2], [prefix + "/sbin/sewad", "--config"])
+                said = subprocess.run([root + words[0], "--help"], check=True, text=True,
+                                      stdout=subprocess.PIPE).stdout
+                self.assertIn("default: " + words[2], said)
+                user = re.search("^User=(.*)$", unit, re.MULTILINE)[1]
+                users = self.read(root + prefix, "lib/sysusers.d/sewad.conf")
+                self.assertRegex(users, r"(?m)^u %s " % user)
+
+    def test_sewad_finds_its_worker_there(self):
+        root = self.install("/opt/sewa")
+        with mock.patch.dict(os.environ, SEWA_BIN=root + "/opt/sewa/sbin"):
+            self.service().get("/api/v1/runs")
+
+    def test_documents_are_there_and_find_each_other(self):
+        documents = os.path.join(self.install("/usr/local"), "usr/local/share/doc/sewa")
+        readme = self.read(documents, "README.md")
+        self.assertEqual(readme, self.read(REPOSITORY, "README.md"))
+        links = [link for link in re.findall(r"\]\(([^):]+)\)", readme)
+                 if not link.endswith(".h")]
+        self.assertGreater(len(links), 6)
+        for link in links:
+            self.assertTrue(os.path.exists(os.path.join(documents, link)), link)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
