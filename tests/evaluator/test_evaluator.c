@@ -258,7 +258,7 @@ static void test_banks_larger_than_the_memory_limit(void **state)
 {
     (void)state;
 #ifdef SEWA_SANITIZED
-    skip(); /* a sanitizer reserves terabytes, which count */
+    skip_because("a sanitizer reserves terabytes, which count");
 #endif
     AUTO(fixture_clear) struct fixture f;
 

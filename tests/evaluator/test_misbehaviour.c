@@ -532,7 +532,7 @@ static void test_memory_limit(void **state)
 {
     (void)state;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SEWA_SANITIZED)
-    skip(); /* a sanitizer reserves terabytes, which count */
+    skip_because("a sanitizer reserves terabytes, which count");
 #endif
     for (int limited = 0; limited < 2; limited++) {
         AUTO(fixture_clear) struct fixture f;

@@ -31,7 +31,7 @@ layers() {
 format() {
     formatter=$(command -v clang-format || command -v clang-format-14 || true)
     if [ -z "$formatter" ]; then
-        echo "clang-format is not installed: the layout of the code is not checked"
+        echo "skipped: clang-format is not installed, the layout of the code is not checked"
         exit 77
     fi
     c_files | xargs "$formatter" --dry-run 2>&1 | grep -E '(warning|error):' | head -n 20 |

@@ -11,7 +11,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 bin=$(cd "${1:?build directory}" && pwd)/bin
 seconds=${2:-5}
 for tool in wrk curl jq; do
-    command -v $tool >/dev/null || { echo "service bench: $tool is not installed"; exit 77; }
+    command -v $tool >/dev/null || { echo "skipped: $tool is not installed"; exit 77; }
 done
 
 dir=$(mktemp -d)
