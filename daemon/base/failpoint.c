@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@ enum { POINTS_MAX = 16 };
 
 struct point {
     char name[48];
-    char action[32];
+    char action[160];
     long at;
     long seen;
     bool always; /* from then on */
@@ -44,6 +45,8 @@ static void parse_one(char *text)
     if (at)
         *at = '\0';
     strncpy(p->name, text, sizeof p->name - 1);
+    if (strlen(equals + 1) >= sizeof p->action)
+        abort();
     strncpy(p->action, equals + 1, sizeof p->action - 1);
 }
 
@@ -85,7 +88,7 @@ static int errno_by_name(const char *name)
         int value;
     } table[] = {
         { "ENOSPC", ENOSPC }, { "EIO", EIO },       { "ENOMEM", ENOMEM },
-        { "EMFILE", EMFILE }, { "EINVAL", EINVAL },
+        { "EMFILE", EMFILE }, { "EAGAIN", EAGAIN }, { "EINVAL", EINVAL },
     };
 
     for (size_t i = 0; i < COUNT_OF(table); i++)
@@ -110,7 +113,8 @@ static bool act(const char *action)
     return false;
 }
 
-bool failpoint_errno(const char *name)
+/* What is to happen at this passage, or NULL. */
+static const char *action_of(const char *name)
 {
     const char *action = NULL;
 
@@ -120,7 +124,40 @@ bool failpoint_errno(const char *name)
         if (strcmp(points[i].name, name) == 0 && is_due(&points[i]))
             action = points[i].action;
     pthread_mutex_unlock(&lock);
+    return action;
+}
+
+bool failpoint_errno(const char *name)
+{
+    const char *action = action_of(name);
+
     return action && act(action);
+}
+
+static int64_t number_in(const char *path, int64_t usual)
+{
+    FILE *f = fopen(path, "re");
+    long long value;
+
+    if (!f)
+        return usual;
+    if (fscanf(f, "%lld", &value) != 1)
+        value = usual; /* it is being written */
+    fclose(f);
+    return value;
+}
+
+int64_t failpoint_value(const char *name, int64_t usual)
+{
+    const char *action = action_of(name);
+
+    if (!action)
+        return usual;
+    if (strncmp(action, "value:", 6) == 0)
+        return strtoll(action + 6, NULL, 10);
+    if (strncmp(action, "file:", 5) == 0)
+        return number_in(action + 5, usual);
+    abort();
 }
 
 #else

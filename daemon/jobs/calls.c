@@ -90,7 +90,7 @@ static json_t *job_for_worker(const struct worker *w)
     rc |= json_put(spec, "protocol", json_integer(WORKER_PROTOCOL));
     rc |= json_put(spec, "worker", json_string(w->uid));
     rc |= json_put(spec, "job", json_string(job->uid));
-    rc |= json_put(spec, "heartbeat_seconds", json_integer(JOBS_HEARTBEAT_S));
+    rc |= json_put(spec, "heartbeat_seconds", json_integer(job->jobs->times.heartbeat_s));
     rc |= json_put(spec, "candidates", job_plan_candidates(job->plan));
     rc |= json_put(spec, "evaluator",
                    job->plan->evaluator ? json_incref(job->plan->evaluator) : json_null());
@@ -116,7 +116,7 @@ static void confirm_leases(struct worker *w, const json_t *holding, int64_t now_
     for (int i = tasks_of_worker(t, w->uid, 0); i >= 0;
          i = tasks_of_worker(t, w->uid, (size_t)i + 1)) {
         if (holding && t->base + i == number && t->items[i].attempt == attempt)
-            t->items[i].deadline_ms = now_ms + JOBS_LEASE_MS;
+            t->items[i].deadline_ms = now_ms + w->job->jobs->times.lease_ms;
         else
             tasks_release(t, (size_t)i);
     }
@@ -188,27 +188,28 @@ static void on_lease_written(struct job_write *write)
     struct sewa_error err;
     int i = tasks_find(&job->tasks, write->lease.task, write->lease.attempt, &err);
 
-    if (i >= 0 && (!c || write->op.rc < 0))
+    struct worker *w = c ? c->owner : NULL;
+    bool lost = !w || write->op.rc < 0 || is_over(w);
+
+    if (i >= 0 && lost)
         tasks_release(&job->tasks, (size_t)i);
-    if (!c) {
+    if (w) {
+        w->granting = NULL;
+        if (write->op.rc < 0)
+            reply_error(c, &write->op.err);
+        else if (i < 0 || lost)
+            reply_stop(c);
+        else
+            c->reply(c, task_json(w, (size_t)i, write->lease.attempt), NULL);
+    }
+    if (lost)
         feed_workers(job); /* others may wait for what was taken back */
-        return;
-    }
-    struct worker *w = c->owner;
-    w->granting = NULL;
-    if (write->op.rc < 0) {
-        reply_error(c, &write->op.err);
-    } else if (i < 0 || job->finished) {
-        reply_stop(c);
-    } else {
-        c->reply(c, task_json(w, (size_t)i, write->lease.attempt), NULL);
-    }
 }
 
 static void grant(struct worker *w, size_t i, struct jobs_call *c)
 {
     struct job *job = w->job;
-    int64_t deadline = clock_monotonic_ms() + JOBS_LEASE_MS;
+    int64_t deadline = clock_monotonic_ms() + job->jobs->times.lease_ms;
     struct job_write *write = write_new(job);
 
     if (!write) {
@@ -258,7 +259,7 @@ static void offer(struct worker *w, struct jobs_call *c)
         return;
     }
     c->owner = w;
-    c->deadline_ms = clock_monotonic_ms() + JOBS_LEASE_WAIT_MS;
+    c->deadline_ms = clock_monotonic_ms() + job->jobs->times.lease_wait_ms;
     w->waiting = c;
 }
 
@@ -313,7 +314,7 @@ void jobs_heartbeat(struct jobs *j, const char *token, const json_t *message, st
     (void)message;
     if (!w)
         return;
-    tasks_extend(&w->job->tasks, w->uid, clock_monotonic_ms() + JOBS_LEASE_MS);
+    tasks_extend(&w->job->tasks, w->uid, clock_monotonic_ms() + j->times.lease_ms);
     c->reply(c, json_pack("{s:b}", "stop", is_over(w)), NULL);
 }
 

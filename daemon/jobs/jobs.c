@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/path.h"
@@ -106,6 +107,9 @@ static int64_t wanted_workers(const struct job *job, int64_t now_ms)
         return 0;
     if (job->runner && runner_stage(job->runner) == RUNNER_FINISHED)
         return 0;
+    /* one worker writes the average: a slot that becomes free now is for somebody else */
+    if (job->runner && runner_stage(job->runner) == RUNNER_AVERAGE)
+        return 1;
     return job->request->workers;
 }
 
@@ -273,7 +277,7 @@ static int restore_lease(const struct lease_row *row, void *arg, struct sewa_err
     (void)err;
     /* its holder has until the deadline to say that it still works on it */
     tasks_restore(&job->tasks, row->task, row->attempt, row->failures, row->worker,
-                  clock_monotonic_ms() + JOBS_LEASE_MS);
+                  clock_monotonic_ms() + job->jobs->times.lease_ms);
     return 0;
 }
 
@@ -381,6 +385,17 @@ static int make_directories(struct jobs *j, struct sewa_error *err)
     return rc < 0 ? rc : directory_make(j->artifact_directory, 0750, err);
 }
 
+static void set_times(struct jobs_times *t)
+{
+    *t = (struct jobs_times){
+        .heartbeat_s = failpoint_value("jobs_heartbeat_s", JOBS_HEARTBEAT_S),
+        .lease_ms = failpoint_value("jobs_lease_ms", JOBS_LEASE_MS),
+        .lease_wait_ms = failpoint_value("jobs_lease_wait_ms", JOBS_LEASE_WAIT_MS),
+        .hello_ms = failpoint_value("jobs_hello_ms", JOBS_HELLO_MS),
+        .kill_ms = failpoint_value("jobs_kill_ms", JOBS_KILL_MS),
+    };
+}
+
 int jobs_open(const struct jobs_options *o, struct jobs **ret, struct sewa_error *err)
 {
     struct jobs *j = calloc(1, sizeof *j);
@@ -388,6 +403,7 @@ int jobs_open(const struct jobs_options *o, struct jobs **ret, struct sewa_error
     if (!j)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the jobs");
     j->o = *o;
+    set_times(&j->times);
     list_init(&j->jobs);
     list_init(&j->workers);
     list_init(&j->watchers);

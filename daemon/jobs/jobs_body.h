@@ -81,8 +81,17 @@ struct job {
     struct job_log log;
 };
 
+/* The times above, which a test may shorten (base/failpoint.h). */
+struct jobs_times {
+    int64_t heartbeat_s;
+    int64_t lease_ms, lease_wait_ms;
+    int64_t hello_ms;
+    int64_t kill_ms;
+};
+
 struct jobs {
     struct jobs_options o;
+    struct jobs_times times;
     char *log_directory;
     char *artifact_directory;
     struct list jobs; /* in order of submission */

@@ -215,10 +215,11 @@ int worker_adopt(struct job *job, const struct worker_row *row, struct sewa_erro
 void worker_stop(struct worker *w, bool now)
 {
     w->stopping = true;
+    worker_feed(w); /* whoever waits for work hears at once that there is none */
     if (!w->process)
         return;
     if (w->kill_at_ms == 0)
-        w->kill_at_ms = clock_monotonic_ms() + JOBS_KILL_MS;
+        w->kill_at_ms = clock_monotonic_ms() + w->job->jobs->times.kill_ms;
     w->process->launcher->stop(w->process, now);
 }
 
@@ -231,8 +232,8 @@ static void give_up_overdue(struct job *job, int64_t now_ms)
 
     while (!job->finished && (i = tasks_overdue(&job->tasks, now_ms, 0)) >= 0) {
         const char *uid = job->tasks.items[i].worker;
-        sewa_fail(&why, SEWA_E_WORKER_DIED, "worker '%s' gave no sign of life for %d s", uid,
-                  JOBS_LEASE_MS / 1000);
+        sewa_fail(&why, SEWA_E_WORKER_DIED, "worker '%s' gave no sign of life for %g s", uid,
+                  (double)job->jobs->times.lease_ms / 1000);
         log_warn("job %s: %s, its task goes to another one", job->uid, why.text);
         struct worker *holder = NULL;
         list_for_each(node, &job->workers) {
@@ -261,10 +262,10 @@ static void check_worker(struct worker *w, int64_t now_ms)
         w->waiting = NULL;
         c->reply(c, json_pack("{s:n}", "task"), NULL);
     }
-    int64_t patience = w->said_hello ? JOBS_LEASE_MS * 2 : JOBS_HELLO_MS;
+    int64_t patience = w->said_hello ? job->jobs->times.lease_ms * 2 : job->jobs->times.hello_ms;
     if (!job->finished && now_ms - w->seen_ms > patience) {
         log_warn("job %s: worker '%s' says nothing and is killed", job->uid, w->uid);
-        w->kill_at_ms = now_ms + JOBS_KILL_MS;
+        w->kill_at_ms = now_ms + job->jobs->times.kill_ms;
         w->process->launcher->stop(w->process, true);
     }
 }

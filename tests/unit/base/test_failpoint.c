@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/failpoint.h"
@@ -54,7 +55,7 @@ static void test_every_errno(void **state)
     } rows[] = {
         { "one=errno:ENOSPC", ENOSPC }, { "one=errno:EIO", EIO },
         { "one=errno:ENOMEM", ENOMEM }, { "one=errno:EMFILE", EMFILE },
-        { "one=errno:EINVAL", EINVAL },
+        { "one=errno:EINVAL", EINVAL }, { "one=errno:EAGAIN", EAGAIN },
     };
 
     (void)state;
@@ -64,6 +65,27 @@ static void test_every_errno(void **state)
         assert_int_equal(errno, rows[i].wanted);
     }
     failpoint_set(NULL);
+}
+
+static void test_values(void **state)
+{
+    (void)state;
+    char *dir = scratch_new();
+    char points[256];
+
+    failpoint_set("one=value:17@1+");
+    assert_int_equal(failpoint_value("one", 3), 17);
+    assert_int_equal(failpoint_value("one", 3), 17);
+    assert_int_equal(failpoint_value("other", 3), 3);
+    snprintf(points, sizeof points, "one=file:%s/number@1+", dir);
+    failpoint_set(points);
+    assert_int_equal(failpoint_value("one", 3), 3);
+    scratch_write(dir, "number", "-86400000\n", 10);
+    assert_int_equal(failpoint_value("one", 3), -86400000);
+    scratch_write(dir, "number", "", 0);
+    assert_int_equal(failpoint_value("one", 3), 3);
+    failpoint_set(NULL);
+    scratch_free(dir);
 }
 
 /* Runs first: the environment is read once. */
@@ -83,6 +105,7 @@ int main(void)
         cmocka_unit_test(test_from_the_nth_passage_on),
         cmocka_unit_test(test_setting_forgets),
         cmocka_unit_test(test_every_errno),
+        cmocka_unit_test(test_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
@@ -94,6 +117,7 @@ static void test_nothing_fails(void **state)
     (void)state;
     setenv("SEWA_FAILPOINT", "early=errno:EMFILE", 1);
     assert_false(failpoint_errno("early"));
+    assert_int_equal(failpoint_value("early", 3), 3);
 }
 
 int main(void)
