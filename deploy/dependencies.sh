@@ -5,20 +5,30 @@
 #   deploy/dependencies.sh --test   also what the tests need
 #   deploy/dependencies.sh --bench  also what the benchmarks need
 #
-# Does nothing, and needs no rights, when all of them are there. Otherwise as root or through sudo.
+# For Debian 12 and 13. Does nothing, and needs no rights, when all of them are there. Otherwise as root or through sudo.
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config
 libmicrohttpd-dev libjansson-dev libuv1-dev libsqlite3-dev libconfuse-dev libcurl4-openssl-dev
 libssl-dev libopenblas-pthread-dev"
 tools="curl ca-certificates jq procps"
-test="libcmocka-dev clang clang-format libclang-rt-14-dev python3 python3-numpy qemu-user binutils"
+test="libcmocka-dev clang clang-format python3 python3-numpy qemu-user binutils"
+
+# The libraries of clang's sanitizers and fuzzer have the version of its clang in their name.
+clang_runtime() {
+    # shellcheck source=/dev/null
+    case $(. /etc/os-release && echo "${ID:-}-${VERSION_ID:-}") in
+    debian-12) echo libclang-rt-14-dev ;;
+    debian-13) echo libclang-rt-19-dev ;;
+    *) apt-cache depends clang 2>/dev/null | sed -n 's/^ *Depends: clang-\([0-9]*\)$/libclang-rt-\1-dev/p' ;;
+    esac
+}
 
 wanted="$build $tools"
 case "${1:-}" in
 '') ;;
---test) wanted="$wanted $test" ;;
---bench) wanted="$wanted $test wrk" ;;
+--test) wanted="$wanted $test $(clang_runtime)" ;;
+--bench) wanted="$wanted $test $(clang_runtime) wrk" ;;
 *)
     echo "usage: deploy/dependencies.sh [--test | --bench]" >&2
     exit 2

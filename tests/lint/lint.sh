@@ -28,10 +28,17 @@ layers() {
         xargs grep -nE '^#include "(base|store|jobs|http|engine|formats)/' | complain "client/ includes daemon/"
 }
 
+# Versions of clang-format disagree about lines: one of them decides.
+formatter_major=14
+
 format() {
-    formatter=$(command -v clang-format || command -v clang-format-14 || true)
-    if [ -z "$formatter" ]; then
-        echo "skipped: clang-format is not installed, the layout of the code is not checked"
+    for name in "clang-format-$formatter_major" clang-format; do
+        version=$("$name" --version 2>/dev/null | sed -n 's/.*version \([0-9]*\)\..*/\1/p')
+        [ "$version" = "$formatter_major" ] && formatter=$name && break
+    done
+    if [ -z "${formatter:-}" ]; then
+        echo "skipped: the layout of the code is not checked: it needs clang-format $formatter_major," \
+            "here is ${version:-none}"
         exit 77
     fi
     c_files | xargs "$formatter" --dry-run 2>&1 | grep -E '(warning|error):' | head -n 20 |
