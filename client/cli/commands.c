@@ -84,7 +84,7 @@ static const struct option checkpoint_list_options[] = {
          "sent again with the same key, the request gives the same job (for 24 hours)")
 
 static const struct option evaluator_check_options[] = {
-    TEXT_FIELD("run", "RUN", "/run", "on the two newest checkpoints of this run"),
+    { 'r', "run", "RUN", "on the two newest checkpoints of this run", OPTION_TEXT, "/run", 0, 0, NULL },
     CHECKPOINTS_FIELD,
     LABEL_FIELD,
     KEY_OPTION,

@@ -6,7 +6,8 @@
 enum exit_status exit_of_code(int code)
 {
     switch (code) {
-    case SEWA_E_NOT_FOUND: return EXIT_NOT_FOUND;
+    case SEWA_E_NOT_FOUND:
+    case SEWA_E_UNKNOWN_NAME: return EXIT_NOT_FOUND;
     case SEWA_E_CONFLICT:
     case SEWA_E_PRECONDITION:
     case SEWA_E_IDEMPOTENCY_MISMATCH:

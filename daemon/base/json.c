@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/path.h"
+#include "base/unknown.h"
 
 /* jansson quotes the input where it stopped reading, which may be within a character. */
 static void replace_invalid(char *text)
@@ -158,6 +159,22 @@ static bool is_known(const struct json_reader *r, const char *key)
     return false;
 }
 
+static int refuse_unknown(struct json_reader *r, const char *key)
+{
+    AUTO(unknown_clear) struct unknown u;
+
+    unknown_begin(&u, key);
+    for (int i = 0; i < r->known_count; i++) {
+        bool again = false; /* a reader may look at a field more than once */
+        for (int j = 0; j < i; j++)
+            again = again || strcmp(r->known[j], r->known[i]) == 0;
+        if (!again)
+            unknown_known(&u, r->known[i]);
+    }
+    return json_reader_fail(r, SEWA_E_UNKNOWN_FIELD, key, "unknown field '%.100s'%s", key,
+                            unknown_words(&u));
+}
+
 int json_reader_end(struct json_reader *r)
 {
     const char *key;
@@ -168,7 +185,7 @@ int json_reader_end(struct json_reader *r)
     json_object_foreach((json_t *)r->object, key, value)
     {
         if (!is_known(r, key))
-            return json_reader_fail(r, SEWA_E_UNKNOWN_FIELD, key, "unknown field '%.100s'", key);
+            return refuse_unknown(r, key);
     }
     return 0;
 }

@@ -131,6 +131,10 @@ int query_label(const struct request *rq, char **ret_key, const char **ret_value
 int find_run(struct api *a, const struct request *rq, struct run_row *ret, struct sewa_error *err);
 int find_job(struct api *a, const struct request *rq, struct job_row *ret, struct sewa_error *err);
 
+/* Refuse the name of an evaluator with this code: what was meant, perhaps, and what there is. */
+int evaluator_unknown(struct api *a, const char *name, int code, const char *pointer,
+                      struct sewa_error *err);
+
 /* Merge the members of patch (RFC 7396) into text; heap text. */
 int merge_members(const char *text, const json_t *patch, char **ret, struct sewa_error *err);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/unknown.h"
 #include "http/api_body.h"
 #include "jobs/request.h"
 
@@ -58,10 +59,20 @@ void api_evaluators_list(struct api *a, struct request *rq)
     reply_json(rq, 200, json_pack("{s:O, s:n}", "items", items, "next_page_token"));
 }
 
-static int no_evaluator(const char *name, struct sewa_error *err)
+int evaluator_unknown(struct api *a, const char *name, int code, const char *pointer,
+                      struct sewa_error *err)
 {
-    return sewa_fail(err, SEWA_E_NOT_FOUND, "there is no evaluator '%.80s' in the configuration",
-                     name);
+    AUTO(unknown_clear) struct unknown u;
+    const char *known;
+    json_t *spec;
+
+    unknown_begin(&u, name);
+    json_object_foreach((json_t *)a->o.evaluators(a->o.arg), known, spec)
+    {
+        unknown_known(&u, known);
+    }
+    return sewa_fail_at(err, code, pointer, "there is no evaluator '%.80s' in the configuration%s",
+                        name, unknown_words(&u));
 }
 
 void api_evaluators_show(struct api *a, struct request *rq)
@@ -73,7 +84,7 @@ void api_evaluators_show(struct api *a, struct request *rq)
     if (spec) {
         reply_json(rq, 200, show(name, spec));
     } else {
-        no_evaluator(name, &err);
+        evaluator_unknown(a, name, SEWA_E_NOT_FOUND, "", &err);
         reply_error(rq, &err);
     }
 }
@@ -85,7 +96,7 @@ static int read_check(struct api *a, struct request *rq, struct submission *s,
     AUTOJSON json_t *body = NULL;
 
     if (!json_object_get(a->o.evaluators(a->o.arg), name))
-        return no_evaluator(name, err);
+        return evaluator_unknown(a, name, SEWA_E_NOT_FOUND, "", err);
     int rc = request_json(rq, false, &body, err);
     return rc < 0 ? rc : job_request_parse_check(name, body, &s->request, err);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "base/unknown.h"
 #include "http/fields.h"
 
 const char *request_header(const struct request *rq, const char *name)
@@ -29,13 +30,23 @@ static bool is_known(const char *key, const char *const known[])
     return false;
 }
 
+static int refuse_unknown(const char *key, const char *const known[], struct sewa_error *err)
+{
+    AUTO(unknown_clear) struct unknown u;
+
+    unknown_begin(&u, key);
+    for (int i = 0; known && known[i]; i++)
+        unknown_known(&u, known[i]);
+    return sewa_fail_at(err, SEWA_E_UNKNOWN_FIELD, "", "unknown query parameter '%.60s'%s", key,
+                        unknown_words(&u));
+}
+
 int request_query_known(const struct request *rq, const char *const known[], struct sewa_error *err)
 {
     for (int i = 0; i < rq->target.query_count; i++) {
         const char *key = rq->target.query[i].key;
         if (!is_known(key, known))
-            return sewa_fail_at(err, SEWA_E_UNKNOWN_FIELD, "", "unknown query parameter '%.60s'",
-                                key);
+            return refuse_unknown(key, known, err);
         for (int j = 0; j < i; j++)
             if (strcmp(rq->target.query[j].key, key) == 0)
                 return sewa_fail_at(err, SEWA_E_INVALID, "", "query parameter '%s' is given twice",

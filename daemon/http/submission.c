@@ -70,12 +70,14 @@ static json_t *held_evaluator(const char *name, void *arg)
     return json_incref(s->evaluator);
 }
 
-static int hold_limits(struct submission *s, struct sewa_error *err)
+static int hold_limits(struct api *a, struct submission *s, struct sewa_error *err)
 {
     struct plan_limits *l = &s->limits;
     const char *name = s->request->evaluator;
     AUTOJSON json_t *evaluator = name ? l->evaluator(name, l->arg) : NULL;
 
+    if (name && !evaluator)
+        return evaluator_unknown(a, name, SEWA_E_UNKNOWN_NAME, "/evaluator", err);
     s->evaluator = evaluator ? json_deep_copy(evaluator) : NULL;
     s->artifact_directory = strdup(l->artifact_directory);
     if (!s->artifact_directory || (evaluator && !s->evaluator))
@@ -93,7 +95,7 @@ static int begin(struct api *a, struct request *rq, struct api_read *r, struct s
 
     (void)rq;
     jobs_limits(a->o.jobs, &s->limits);
-    return rc < 0 ? rc : hold_limits(s, err);
+    return rc < 0 ? rc : hold_limits(a, s, err);
 }
 
 static int make_plan(struct api_read *r, struct db *db, struct sewa_error *err)

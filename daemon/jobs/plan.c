@@ -11,6 +11,7 @@
 #include "jobs/measured.h"
 #include "jobs/needs.h"
 #include "methods/method.h"
+#include "sewa/nearest.h"
 #include "store/checkpoints.h"
 #include "store/runs.h"
 
@@ -187,6 +188,41 @@ static void reverse(struct job_plan *p)
     }
 }
 
+enum { RUNS_CONSIDERED = 1000 };
+
+struct nearest_run {
+    struct nearest nearest;
+    char name[64]; /* a row lives as long as its call */
+};
+
+static int consider_run(const struct run_row *row, void *arg, struct sewa_error *err)
+{
+    struct nearest_run *n = arg;
+    const char *before = n->nearest.name;
+
+    (void)err;
+    nearest_consider(&n->nearest, row->name);
+    if (n->nearest.name != before) {
+        snprintf(n->name, sizeof n->name, "%s", row->name);
+        n->nearest.name = n->name;
+    }
+    return 0;
+}
+
+/* There may be any number of runs: the nearest one is named alone. */
+static int unknown_run(struct db *db, const char *run, struct sewa_error *err)
+{
+    struct nearest_run n;
+
+    nearest_begin(&n.nearest, run, strlen(run));
+    int rc = run_list(db, NULL, RUNS_CONSIDERED, consider_run, &n, err);
+    if (rc < 0)
+        return rc;
+    return sewa_fail_at(err, SEWA_E_UNKNOWN_NAME, "/run", "there is no run '%s'%s%s%s", run,
+                        n.nearest.name ? "; is it '" : "", n.nearest.name ? n.name : "",
+                        n.nearest.name ? "'?" : "");
+}
+
 static int find_of_run(struct making *m, struct sewa_error *err)
 {
     struct of_run o = { .m = m };
@@ -196,7 +232,7 @@ static int find_of_run(struct making *m, struct sewa_error *err)
     if (rc < 0)
         return rc;
     if (rc == 0)
-        return sewa_fail_at(err, SEWA_E_INVALID, "/run", "there is no run '%s'", q->run);
+        return unknown_run(m->db, q->run, err);
     m->plan->run_id = o.run.id;
     m->plan->run_name = strdup(o.run.name);
     m->wanted = q->window ? q->window : JOB_CANDIDATES_MAX;
@@ -220,7 +256,7 @@ static int add_named(struct making *m, const char *uid, struct sewa_error *err)
     int rc = checkpoint_find(m->db, uid, &row, err);
 
     if (rc == 0)
-        return sewa_fail_at(err, SEWA_E_INVALID, "/checkpoints", "there is no checkpoint '%s'",
+        return sewa_fail_at(err, SEWA_E_UNKNOWN_NAME, "/checkpoints", "there is no checkpoint '%s'",
                             uid);
     if (rc > 0 && row.state != CHECKPOINT_COMPLETE)
         return sewa_fail_at(err, SEWA_E_INVALID, "/checkpoints", "checkpoint '%s' is %s%s%s", uid,
@@ -324,7 +360,7 @@ int job_plan_make(struct db *db, const struct job_request *q, const struct plan_
         !(p->candidates = calloc(JOB_CANDIDATES_MAX, sizeof *p->candidates)))
         return no_memory(err);
     if (q->evaluator && !(p->evaluator = limits->evaluator(q->evaluator, limits->arg)))
-        return sewa_fail_at(err, SEWA_E_INVALID, "/evaluator",
+        return sewa_fail_at(err, SEWA_E_UNKNOWN_NAME, "/evaluator",
                             "there is no evaluator '%s' in the configuration", q->evaluator);
     int rc = make_plan(&m, err);
     layout_row_clear(&m.first_row);

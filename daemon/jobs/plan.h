@@ -71,10 +71,10 @@ struct plan_limits {
 };
 
 /*
- * Resolve and check. SEWA_E_INVALID with a pointer (unknown run, checkpoint or evaluator, K > k,
- * too much memory), _NO_CANDIDATES, _DUPLICATE_STEP, _MISMATCH (names the first differences, or
- * raw weights and averages of weights),
- * _UNSUPPORTED (a type that cannot be averaged), _NO_SPACE (both numbers).
+ * Resolve and check. SEWA_E_UNKNOWN_NAME with a pointer (run, checkpoint or evaluator),
+ * SEWA_E_INVALID with one (K > k, too much memory), _NO_CANDIDATES, _DUPLICATE_STEP, _MISMATCH
+ * (names the first differences, or raw weights and averages of weights), _UNSUPPORTED (a type that
+ * cannot be averaged), _NO_SPACE (both numbers).
  */
 int job_plan_make(struct db *db, const struct job_request *q, const struct plan_limits *limits,
                   struct job_plan **ret, struct sewa_error *err);

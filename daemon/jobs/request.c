@@ -165,8 +165,8 @@ static void parse_method(struct json_reader *r, struct job_request *q,
     const json_t *select = json_get_any(r, "select");
 
     *ret_info = method_find(name);
-    if (!*ret_info)
-        json_reader_fail(r, SEWA_E_INVALID, "method", "there is no method '%.40s'", name);
+    if (!*ret_info && r->rc == 0)
+        r->rc = method_unknown(name, SEWA_E_UNKNOWN_NAME, "/method", r->err);
     q->method = copy(r, name);
     q->select = copy_json(r, select);
     q->evaluator = copy(r, json_get_string(r, "evaluator", NULL));

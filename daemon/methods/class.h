@@ -83,7 +83,7 @@ void method_choose_range(struct method *m, size_t first, size_t count);
 /* Add a sentence to the outcome. */
 void method_note(struct method *m, const char *format, ...) SEWA_PRINTF(2, 3);
 
-/* "method 'x' is not known" and so on: the class, or NULL and err filled. */
+/* The class, or NULL and err filled by method_unknown(). */
 const struct method_class *method_class_find(const char *name, struct sewa_error *err);
 
 /* How many checkpoints will be averaged; METHOD_SELECT_AUTO when only the method can say. */

@@ -68,7 +68,7 @@ int method_new(const char *name, const struct method_setup *setup, struct method
     const struct method_class *class = method_class_find(name, err);
 
     if (!class)
-        return SEWA_E_INVALID;
+        return SEWA_E_UNKNOWN_NAME;
     int rc = method_class_check(class, setup, err);
     if (rc == 0)
         rc = steps_check(setup, err);

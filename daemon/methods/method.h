@@ -63,12 +63,15 @@ const struct method_info *method_at(size_t i);
 /* NULL when there is no method of this name. */
 const struct method_info *method_find(const char *name);
 
+/* Refuse such a name with this code at this pointer: what was meant, perhaps, and what there is. */
+int method_unknown(const char *name, int code, const char *pointer, struct sewa_error *err);
+
 /*
  * Everything about a request that can be judged before an evaluator runs. @select and @params are
  * the members of the job's request, NULL when absent; @k is the number of candidates.
  * ret_select: what method_setup.select is to be (may be NULL).
- * Errors: INVALID at "/method", "/select" or "/params/...", UNKNOWN_FIELD at "/params/...",
- * NO_CANDIDATES.
+ * Errors: UNKNOWN_NAME at "/method", INVALID at "/select" or "/params/...", UNKNOWN_FIELD at
+ * "/params/...", NO_CANDIDATES.
  */
 int method_check(const char *name, size_t k, const json_t *select, const json_t *params,
                  size_t *ret_select, struct sewa_error *err);

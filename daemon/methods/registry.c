@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/unknown.h"
 #include "methods/class.h"
 
 /* A new method is one file and one row here. */
@@ -35,18 +35,24 @@ const struct method_info *method_find(const char *name)
     return class ? &class->info : NULL;
 }
 
+int method_unknown(const char *name, int code, const char *pointer, struct sewa_error *err)
+{
+    AUTO(unknown_clear) struct unknown u;
+
+    unknown_begin(&u, name);
+    for (size_t i = 0; i < COUNT_OF(classes); i++)
+        unknown_known(&u, classes[i]->info.name);
+    return sewa_fail_at(err, code, pointer, "there is no method '%.60s'%s", name,
+                        unknown_words(&u));
+}
+
 const struct method_class *method_class_find(const char *name, struct sewa_error *err)
 {
     const struct method_class *class = find(name);
-    AUTO(buf_clear) struct buf known = { 0 };
 
-    if (class)
-        return class;
-    for (size_t i = 0; i < COUNT_OF(classes); i++)
-        buf_printf(&known, "%s%s", i ? ", " : "", classes[i]->info.name);
-    sewa_fail_at(err, SEWA_E_INVALID, "/method", "method '%.60s' is not known, there are %s", name,
-                 buf_cstr(&known));
-    return NULL;
+    if (!class)
+        method_unknown(name, SEWA_E_UNKNOWN_NAME, "/method", err);
+    return class;
 }
 
 static int candidates_check(size_t k, struct sewa_error *err)
@@ -143,7 +149,7 @@ int method_check(const char *name, size_t k, const json_t *select, const json_t 
     struct method_setup setup = { .k = k, .params = params };
 
     if (!class)
-        return SEWA_E_INVALID;
+        return SEWA_E_UNKNOWN_NAME;
     int rc = candidates_check(k, err);
     if (rc == 0)
         rc = select_read(class, k, select, &setup.select, err);

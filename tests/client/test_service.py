@@ -178,6 +178,23 @@ class Digits(SharedServiceTest):
         self.ctl("checkpoint", "show", "ckpt_nope").expect(3)
         self.ctl("checkpoint", "list", "digits", "--order-by", "colour").expect(1)
 
+    def test_names_that_are_not_there(self):
+        """Whatever names them, a path or a request: exit status 3, and what was meant."""
+        for words, said in (
+                (("-r", "digist", "-m", "last"), "--run: there is no run 'digist'; is it 'digits'?"),
+                (("-r", "digits", "-m", "unifrom"),
+                 "--method: there is no method 'unifrom'; is it 'uniform'? There are last, best, "),
+                (("-r", "digits", "-e", "digit"), "--evaluator: there is no evaluator 'digit' in the "
+                 "configuration; is it 'digits'? There are "),
+                (("--checkpoint", "ckpt_01ARZ3NDEKTSV4RRFFQ69G5FAV", "-m", "last"),
+                 "--checkpoint: there is no checkpoint")):
+            self.ctl("job", "submit", *words).expect(3, said)
+            self.ctl("job", "plan", *words).expect(3, said)
+        self.ctl("job", "list", "-r", "nobody").expect(3, "there is no run 'nobody'")
+        self.ctl("evaluator", "check", "digit", "-r", "digits").expect(3, "is it 'digits'?")
+        self.ctl("job", "submit", "-r", "digits", "-e", "digits", "-p", "iteration=3").expect(
+            1, "--param: unknown field 'iteration'; is it 'iterations'? There are estimator, ")
+
     def test_evaluators(self):
         self.assertIn("sewa-mlp serve", self.ctl("evaluator", "list").expect(0).out)
         self.assertEqual(set(self.ctl("evaluator", "list", "-o", "name").out.split()),

@@ -253,7 +253,7 @@ class Keys(ServiceTest):
         self.assertEqual(replayed.headers["Idempotent-Replayed"], "true")
 
     def test_a_refused_request_does_not_use_the_key_up(self):
-        self.post("k", {"run": "toy", "method": "nothing"}).problem(422, "invalid")
+        self.post("k", {"run": "toy", "method": "nothing"}).problem(422, "unknown_name")
         self.post("k").expect(201)
 
     def test_bad_keys(self):
@@ -350,7 +350,7 @@ class Lists(SharedServiceTest):
 
     def test_bad_lists(self):
         for query, code, word in [
-            ({"state": "done"}, "invalid", "done"), ({"run": "nobody"}, "invalid", "nobody"),
+            ({"state": "done"}, "invalid", "done"), ({"run": "nobody"}, "unknown_name", "nobody"),
             ({"created_after": "yesterday"}, "invalid", "RFC 3339"),
             ({"created_after": "2026-13-01T00:00:00Z"}, "invalid", "RFC 3339"),
             ({"label": ""}, "invalid", "label"), ({"method": "last"}, "unknown_field", "method"),

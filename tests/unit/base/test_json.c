@@ -31,7 +31,7 @@ static const struct row rows[] = {
     { "int as text", "{\"x\": \"5\"}", INT, SEWA_E_INVALID, "/x", "whole number" },
     { "null is absent", "{\"x\": null}", INT, 0, "", "" },
     { "unknown field", "{\"x\": 5, \"windwo\": 3}", INT, SEWA_E_UNKNOWN_FIELD, "/windwo",
-      "windwo" },
+      "unknown field 'windwo'; there is only x" },
     { "unknown field is escaped", "{\"a/b~c\": 3}", INT, SEWA_E_UNKNOWN_FIELD, "/a~1b~0c",
       "a/b~c" },
     { "no object", "[1]", INT, SEWA_E_INVALID, "", "object" },

@@ -105,7 +105,8 @@ static void test_filters(void **state)
     refuse(f, LAST ",\"min_step\":61}", SEWA_E_NO_CANDIDATES, "/run", "passes the filters");
     refuse(f, LAST ",\"exclude_steps\":[10,20,30,40,50,60]}", SEWA_E_NO_CANDIDATES, "/run",
            "digits");
-    refuse(f, "{\"run\":\"other\",\"method\":\"last\"}", SEWA_E_INVALID, "/run", "no run 'other'");
+    refuse(f, "{\"run\":\"other\",\"method\":\"last\"}", SEWA_E_UNKNOWN_NAME, "/run",
+           "there is no run 'other'");
 }
 
 static void test_window_is_bounded(void **state)
@@ -164,7 +165,7 @@ static void test_by_name(void **state)
     snprintf(body, sizeof body, "{\"method\":\"uniform\",\"checkpoints\":[\"%s\"]}", half);
     refuse(f, body, SEWA_E_INVALID, "/checkpoints", "is incomplete");
     refuse(f, "{\"method\":\"uniform\",\"checkpoints\":[\"ckpt_01ARZ3NDEKTSV4RRFFQ69G5FAV\"]}",
-           SEWA_E_INVALID, "/checkpoints",
+           SEWA_E_UNKNOWN_NAME, "/checkpoints",
            "there is no checkpoint 'ckpt_01ARZ3NDEKTSV4RRFFQ69G5FAV'");
     snprintf(body, sizeof body, "{\"method\":\"uniform\",\"checkpoints\":[\"%s\",\"%s\"]}", a,
              other);
@@ -518,7 +519,7 @@ static void test_method_and_evaluator(void **state)
 
     for (int64_t step = 1; step <= 5; step++)
         add(f, step, NULL);
-    refuse(f, "{\"run\":\"digits\",\"evaluator\":\"none\"}", SEWA_E_INVALID, "/evaluator",
+    refuse(f, "{\"run\":\"digits\",\"evaluator\":\"none\"}", SEWA_E_UNKNOWN_NAME, "/evaluator",
            "no evaluator 'none'");
     refuse(f, "{\"run\":\"digits\",\"evaluator\":\"digits\",\"select\":6}", SEWA_E_INVALID,
            "/select", "5");
