@@ -240,6 +240,8 @@ static void set_connection(struct sewa_client *c, struct call *call)
     int64_t connect_ms = timeout_ms < CONNECT_TIMEOUT_MS ? timeout_ms : CONNECT_TIMEOUT_MS;
 
     curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, c->socket);
+    /* curl 8 takes "%2E%2E" for "..", and would ask for another thing: a name is no way */
+    curl_easy_setopt(h, CURLOPT_PATH_AS_IS, 1L);
     if (c->socket || c->address.is_local)
         curl_easy_setopt(h, CURLOPT_PROXY, "");
     curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);

@@ -159,10 +159,11 @@ print_one() {
         NR == 1 { print ""; print; next }
         NR == 2 { printf "  %-8s %12s %15s %12s %16s\n", "method", "checkpoints", "selection loss", "report loss", "report accuracy"; next }
         { printf "  %-8s %12d %15.4f %12.4f %15.1f%%\n", $1, $2, $3, $4, 100 * $5 }'
-    jq -r --argjson i "$1" '.seeds[$i] |
+    # jq 1.7 hands on the digits of a number as they came, 0.41899999999999998, unless it has computed it
+    jq -r --argjson i "$1" 'def ms: . * 1000 | round / 1000; .seeds[$i] |
         "  selected steps: \(.selected_steps | map(tostring) | join(" "))",
         "  verdict: \(.verdict): \(.verdict_detail)",
-        "  cost: \(.cost.evaluations) evaluations, \(.cost.gradients) of them with gradient; \(.cost.seconds) s, \(.cost.evaluator_seconds * 1000 | round / 1000) s of it in the evaluator; \(.cost.bytes_read) bytes read",
+        "  cost: \(.cost.evaluations) evaluations, \(.cost.gradients) of them with gradient; \(.cost.seconds | ms) s, \(.cost.evaluator_seconds | ms) s of it in the evaluator; \(.cost.bytes_read) bytes read",
         "  model: \(.model)"' "$directory/result.json"
 }
 
