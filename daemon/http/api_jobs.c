@@ -146,17 +146,17 @@ static int apply_cancel(struct api_write *w, struct db *db, struct sewa_error *e
         w->location = NULL;
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the answer");
     }
-    return api_write_body(w, 202, json_pack("{s:s, s:s}", "id", row.uid, "state", "cancelling"),
-                          err);
+    rc = jobs_write_cancel(db, &row, w->now_ms, err);
+    return rc < 0 ? rc
+                  : api_write_body(
+                        w, 202, json_pack("{s:s, s:s}", "id", row.uid, "state", "cancelling"), err);
 }
 
 static void cancel(struct api_write *w)
 {
     struct target *t = w->arg;
-    struct sewa_error err;
 
-    /* it may have ended by itself since: then that end stands */
-    jobs_cancel(w->api->o.jobs, t->uid, &err);
+    jobs_cancel(w->api->o.jobs, t->uid);
 }
 
 static struct api_write *begin_on_target(struct api *a, struct request *rq)

@@ -54,10 +54,13 @@ int jobs_insert(struct db *db, const struct job_request *q, const struct job_pla
 void jobs_take(struct jobs *j, const struct job_row *row);
 
 /*
- * Cancel. 0: it is cancelled or will be; SEWA_E_CONFLICT: it is finished; SEWA_E_NOT_FOUND: not
- * among the unfinished ones.
+ * Cancel, in two steps: an unfinished job's row is written inside a store op of the caller, and
+ * once that is committed its workers are stopped. Between the two the row overrules whatever the
+ * job comes to by itself.
  */
-int jobs_cancel(struct jobs *j, const char *uid, struct sewa_error *err);
+int jobs_write_cancel(struct db *db, const struct job_row *row, int64_t now_ms,
+                      struct sewa_error *err);
+void jobs_cancel(struct jobs *j, const char *uid);
 
 /* Whether nothing of this job goes on any more: it has ended, its workers too, and what they
  * printed is in its log. */

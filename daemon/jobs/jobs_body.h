@@ -205,7 +205,8 @@ struct job_write {
     uint8_t (*digests)[32];
     size_t digest_count;
     bool has_state;
-    bool is_success; /* the job's last one: it counts when it is written */
+    bool is_success;   /* the job's last one: it counts when it is written */
+    bool is_overruled; /* out: the row says cancelling, and its state was left alone */
     enum job_state state;
     char reason_code[40];
     char reason[SEWA_ERROR_TEXT_MAX];

@@ -9,7 +9,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
-#include "metrics/metrics.h"
+#include "store/service.h"
 
 static void set_state(struct job *job, enum job_state to)
 {
@@ -61,7 +61,6 @@ void job_fail(struct job *job, const struct sewa_error *err)
         return;
     set_state(job, JOB_FAILED);
     job->finished = true;
-    metric_add_at(METRIC_JOBS_FINISHED, METRIC_OUTCOME_FAILED, 0, 1);
     snprintf(job->reason_code, sizeof job->reason_code, "%s", sewa_code_info(err->code)->slug);
     snprintf(job->reason, sizeof job->reason, "%s", err->text);
     log_info("job %s: failed: %s", job->uid, job->reason);
@@ -76,34 +75,39 @@ static void finish_cancel(struct job *job)
         return;
     set_state(job, JOB_CANCELLED);
     job->finished = true;
-    metric_add_at(METRIC_JOBS_FINISHED, METRIC_OUTCOME_CANCELLED, 0, 1);
     log_info("job %s: cancelled", job->uid);
     publish_clean(job->jobs, job->uid, true);
     job_write_last(job);
 }
 
-int jobs_cancel(struct jobs *j, const char *uid, struct sewa_error *err)
+int jobs_write_cancel(struct db *db, const struct job_row *row, int64_t now_ms,
+                      struct sewa_error *err)
+{
+    static const char data[] = "{\"state\":\"cancelling\"}";
+    const char *to = job_state_name(JOB_CANCELLING);
+
+    if (strcmp(row->state, to) == 0)
+        return 0;
+    int rc = job_set_state(db, row->id, to, "", NULL, 0, 0, err);
+    return rc < 0 ? rc : event_put(db, now_ms, "job.state", row->uid, data, err);
+}
+
+void jobs_cancel(struct jobs *j, const char *uid)
 {
     struct job *job = jobs_find(j, uid);
 
-    if (!job)
-        return sewa_fail(err, SEWA_E_NOT_FOUND, "there is no unfinished job '%s'", uid);
-    if (job->state == JOB_CANCELLING)
-        return 0;
-    if (job->finished || job->succeeding)
-        return sewa_fail(err, SEWA_E_CONFLICT, "job '%s' has come to its end", uid);
-    if (job->state == JOB_QUEUED) {
-        set_state(job, JOB_CANCELLED);
-        job->finished = true;
-        metric_add_at(METRIC_JOBS_FINISHED, METRIC_OUTCOME_CANCELLED, 0, 1);
-        log_info("job %s: cancelled while it was queued", job->uid);
-        job_write_last(job);
-        return 0;
-    }
-    job_move(job, JOB_CANCELLING);
+    if (!job || job->state == JOB_CANCELLING || job->state == JOB_CANCELLED)
+        return;
+    /* past the table: an end that is known here only came too late for the row, which decides */
+    job->state = JOB_CANCELLING;
+    job->finished = false;
+    job->succeeding = false;
+    job->unsaved = false;
+    job->reason_code[0] = '\0';
+    job->reason[0] = '\0';
     stop_workers(job);
-    finish_cancel(job);
-    return 0;
+    jobs_notify(j, uid);
+    job_release(job);
 }
 
 void job_free(struct job *job)
@@ -361,7 +365,6 @@ void job_succeeded(struct job *job, const char *result)
     set_state(job, JOB_SUCCEEDED);
     job->succeeding = false;
     job->finished = true;
-    metric_add_at(METRIC_JOBS_FINISHED, METRIC_OUTCOME_SUCCEEDED, 0, 1);
     log_info("job %s: succeeded in %.1f s%s%s", job->uid, seconds, verdict ? ": " : "",
              verdict ? verdict : "");
     publish_clean(job->jobs, job->uid, false); /* folders of attempts that were lost */

@@ -11,7 +11,7 @@ static const struct {
     const char *name;
     unsigned next;
 } states[JOB_STATE_COUNT] = {
-    [JOB_QUEUED] = { "queued", TO(STARTING) | TO(FAILED) | TO(CANCELLED) },
+    [JOB_QUEUED] = { "queued", TO(STARTING) | TO(FAILED) | TO(CANCELLING) },
     [JOB_STARTING] = { "starting", TO(RUNNING) | TO(PUBLISHING) | TO(FAILED) | TO(CANCELLING) },
     [JOB_RUNNING] = { "running", TO(PUBLISHING) | TO(SUCCEEDED) | TO(FAILED) | TO(CANCELLING) },
     [JOB_PUBLISHING] = { "publishing", TO(SUCCEEDED) | TO(FAILED) | TO(CANCELLING) },

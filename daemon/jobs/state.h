@@ -5,8 +5,7 @@
  *        |         |           |           |
  *        +---------+-----------+-----------+--> failed
  *        |         |           |           |
- *        |         +-----------+-----------+--> cancelling -> cancelled
- *        +---------------------------------------------------> cancelled
+ *        +---------+-----------+-----------+--> cancelling -> cancelled
  *
  * A job that only copies or averages by rule needs no evaluation: it goes from starting to
  * publishing. A job of method check publishes nothing: it goes from running to succeeded. Pure.

@@ -1,6 +1,9 @@
 /*
  * write - one transaction about one job. Writes are run in the order of submission, so the rows
  * tell the story in the order in which it happened.
+ *
+ * A cancellation is written by the request that asks for it, and only then does this room hear of
+ * it: what was decided here meanwhile finds the row cancelling, and changes its state no more.
  */
 #include "jobs/jobs_body.h"
 
@@ -48,7 +51,7 @@ static int apply_state(struct job_write *w, struct db *db, struct sewa_error *er
 {
     char data[160];
 
-    if (!w->has_state)
+    if (!w->has_state || w->is_overruled)
         return 0;
     int rc = job_set_state(db, w->job_id, job_state_name(w->state), w->reason_code, w->reason,
                            w->started_ms, w->finished_ms, err);
@@ -56,11 +59,25 @@ static int apply_state(struct job_write *w, struct db *db, struct sewa_error *er
     return rc < 0 ? rc : event_put(db, w->now_ms, "job.state", w->uid, data, err);
 }
 
+static int look_for_cancel(struct job_write *w, struct db *db, struct sewa_error *err)
+{
+    char name[JOB_STATE_SIZE];
+
+    if (!w->job || !w->has_state || w->state == JOB_CANCELLED)
+        return 0;
+    int rc = job_state(db, w->job_id, name, err);
+    w->is_overruled = rc == 0 && strcmp(name, job_state_name(JOB_CANCELLING)) == 0;
+    return rc;
+}
+
 static int run(struct store_op *op, struct db *db, struct sewa_error *err)
 {
     struct job_write *w = container_of(op, struct job_write, op);
-    int rc = apply_progress(w, db, err);
+    int rc = look_for_cancel(w, db, err);
 
+    if (rc < 0 || (w->is_overruled && w->is_success))
+        return rc; /* a cancelled job has no result */
+    rc = apply_progress(w, db, err);
     if (rc == 0)
         rc = apply_outcome(w, db, err);
     return rc < 0 ? rc : apply_state(w, db, err);
@@ -96,6 +113,18 @@ static void handle_failure(struct job_write *w)
         job_fail(job, &w->op.err);
 }
 
+static void count_end(const struct job_write *w)
+{
+    static const int outcomes[JOB_STATE_COUNT] = {
+        [JOB_SUCCEEDED] = METRIC_OUTCOME_SUCCEEDED,
+        [JOB_FAILED] = METRIC_OUTCOME_FAILED,
+        [JOB_CANCELLED] = METRIC_OUTCOME_CANCELLED,
+    };
+
+    if (w->has_state && !w->is_overruled && job_state_is_final(w->state))
+        metric_add_at(METRIC_JOBS_FINISHED, outcomes[w->state], 0, 1);
+}
+
 static void done(struct store_op *op)
 {
     struct job_write *w = container_of(op, struct job_write, op);
@@ -105,7 +134,9 @@ static void done(struct store_op *op)
     if (!j->closed) {
         if (w->op.rc < 0)
             handle_failure(w);
-        else if (w->is_success)
+        else
+            count_end(w);
+        if (w->op.rc >= 0 && w->is_success && !w->is_overruled)
             job_succeeded(job, w->result);
         if (w->done)
             w->done(w);

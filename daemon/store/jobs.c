@@ -176,6 +176,18 @@ int job_set_state(struct db *db, int64_t id, const char *state, const char *reas
     return stmt_run(q, err);
 }
 
+int job_state(struct db *db, int64_t id, char ret[JOB_STATE_SIZE], struct sewa_error *err)
+{
+    AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_JOB_STATE);
+
+    stmt_bind_i64(q, ":id", id);
+    int rc = stmt_next(q, err);
+    ret[0] = '\0';
+    if (rc > 0)
+        stmt_text_into(q, 0, ret, JOB_STATE_SIZE);
+    return rc < 0 ? rc : 0;
+}
+
 int job_save_runner(struct db *db, int64_t id, const char *runner, const struct job_progress *p,
                     struct sewa_error *err)
 {

@@ -13,13 +13,15 @@
  * the machine, further back. */
 enum { JOB_NEWEST = 20, JOB_NEWEST_TRAITS = 200 };
 
+enum { JOB_STATE_SIZE = 16 };
+
 struct job_row {
     int64_t id;
     char uid[ID_TEXT_SIZE];
     int64_t run_id; /* 0: the run was deleted */
     char *run_name;
     char *method;
-    char state[16];
+    char state[JOB_STATE_SIZE];
     char reason_code[40];
     char *reason;
     char *request; /* JSON, canonical */
@@ -70,6 +72,9 @@ int job_unfinished(struct db *db, job_each *each, void *arg, struct sewa_error *
 int job_set_state(struct db *db, int64_t id, const char *state, const char *reason_code,
                   const char *reason, int64_t started_ms, int64_t finished_ms,
                   struct sewa_error *err);
+
+/* The word for the state, "" when there is no such job. */
+int job_state(struct db *db, int64_t id, char ret[JOB_STATE_SIZE], struct sewa_error *err);
 
 struct job_progress {
     int64_t iteration, iterations, evaluations, evaluations_total;

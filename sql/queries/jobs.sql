@@ -52,6 +52,8 @@ FROM jobs
 WHERE run_id = :run_id AND id < :before AND created_ms > :created_after
 {label_filter}
 ORDER BY id DESC LIMIT :limit;
+-- name: job_state
+SELECT state FROM jobs WHERE id = :id;
 -- name: job_set_state
 UPDATE jobs
 SET state = :state, reason_code = :reason_code, reason = :reason,

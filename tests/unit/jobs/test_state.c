@@ -13,7 +13,7 @@ static const char *const names[JOB_STATE_COUNT] = { "queued",     "starting",  "
 /* Row: from. Column: to. As the drawing in state.h says. */
 static const char *const allowed[JOB_STATE_COUNT] = {
     /*                qsrpSfcC */
-    [JOB_QUEUED] = "01000101",     /* a queued job is cancelled at once */
+    [JOB_QUEUED] = "01000110",     /* */
     [JOB_STARTING] = "00110110",   /* without an evaluator it publishes at once */
     [JOB_RUNNING] = "00011110",    /* a check publishes nothing */
     [JOB_PUBLISHING] = "00001110", /* */
