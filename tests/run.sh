@@ -3,7 +3,7 @@
 #
 #   tests/run.sh            everything: release and two sanitizer builds
 #   tests/run.sh --quick    the release build only
-#   tests/run.sh --long     also what takes long: more kills, longer fuzzing
+#   tests/run.sh --long     also what takes long: more kills, longer fuzzing, seeded faults, both distributions
 #
 # The last line is "N passed, N failed, N skipped". As root or through sudo, from any directory, as often as you like.
 # What was left out is listed with its reason, whole entries of ctest and single cases inside of them. Fewer
@@ -90,6 +90,23 @@ if ! $quick; then
     build tsan -DSEWA_TESTS=ON -DCMAKE_BUILD_TYPE=Debug -DSEWA_SANITIZE=thread
     # readers of headers have one thread, and their largest cases take minutes here
     run tsan -LE 'lint|bench|fuzz-corpus' -E '^unit/formats/'
+fi
+
+# What takes hours, each as one test.
+campaign() { # NAME COMMAND...
+    local name=$1
+    shift
+    say "$name (see build/$name.log)"
+    if "$@" >"$here/build/$name.log" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+    tail -n 24 "$here/build/$name.log"
+}
+if [ "$SEWA_TEST_LONG" = 1 ] && ! $quick; then
+    campaign mutation "$here/tests/mutation/mutate.py" --directory "$here/build/mutation-trees"
+    campaign distributions "$here/tests/distributions.sh"
 fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
