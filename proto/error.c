@@ -11,7 +11,8 @@
 #include <string.h>
 
 static const struct sewa_code_info codes[] = {
-#define SEWA_CODE(name, number, http, slug, title) { (number), (http), #name, (slug), (title) },
+#define SEWA_CODE(name, number, http, blame, slug, title) \
+    { (number), (http), #name, (slug), (title), SEWA_BLAME_##blame },
 #include "sewa/codes.def"
 #undef SEWA_CODE
 };
@@ -34,6 +35,11 @@ const struct sewa_code_info *sewa_code_info(int code)
             internal = &codes[i];
     }
     return internal;
+}
+
+enum sewa_blame sewa_code_blame(int code)
+{
+    return sewa_code_info(code)->blame;
 }
 
 int sewa_code_from_slug(const char *slug)

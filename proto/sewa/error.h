@@ -25,7 +25,7 @@ extern "C" {
 
 enum sewa_code {
     SEWA_OK = 0,
-#define SEWA_CODE(name, number, http, slug, title) SEWA_E_##name = (number),
+#define SEWA_CODE(name, number, http, blame, slug, title) SEWA_E_##name = (number),
 #include "codes.def"
 #undef SEWA_CODE
 };
@@ -42,6 +42,13 @@ struct sewa_error {
     char text[SEWA_ERROR_TEXT_MAX];       /**< lower case, no full stop, names the subject */
 };
 
+/** Whose failure it is when a worker reports it (codes.def). */
+enum sewa_blame {
+    SEWA_BLAME_WORKER = 1, /**< this worker's or this attempt's: it is tried again */
+    SEWA_BLAME_JOB,        /**< what the job was given: nobody would do better */
+    SEWA_BLAME_SERVICE,    /**< sewad's, or a request's to it */
+};
+
 /** What the table says about a code. All strings are static. */
 struct sewa_code_info {
     int code;
@@ -49,10 +56,14 @@ struct sewa_code_info {
     const char *name;  /**< "NOT_FOUND" */
     const char *slug;  /**< "not_found" */
     const char *title; /**< a sentence for people */
+    enum sewa_blame blame;
 };
 
 /** Look a code up; an unknown one gives the row of SEWA_E_INTERNAL, never NULL. */
 SEWA_EXPORT const struct sewa_code_info *sewa_code_info(int code);
+
+/** Whose failure it is; an unknown code is SEWA_E_INTERNAL's. */
+SEWA_EXPORT enum sewa_blame sewa_code_blame(int code);
 
 /** The code with this slug, or 0 when there is none. */
 SEWA_EXPORT int sewa_code_from_slug(const char *slug);

@@ -286,6 +286,41 @@ static void test_codes_are_unique(void **state)
     assert_int_equal(sewa_code_from_slug("no_such"), 0);
 }
 
+/*
+ * Every code says whose failure it is. Those of a worker are tried again: one more in that list is
+ * a decision about jobs (sewa/codes.def), so it is made here too.
+ */
+static void test_codes_have_somebody_to_blame(void **state)
+{
+    (void)state;
+    static const int workers[] = {
+        SEWA_E_INTERNAL,        SEWA_E_NO_MEMORY,          SEWA_E_UNAVAILABLE,
+        SEWA_E_TIMEOUT,         SEWA_E_NO_SPACE,           SEWA_E_IO,
+        SEWA_E_LEASE_LOST,      SEWA_E_CANCELLED,          SEWA_E_UNREACHABLE,
+        SEWA_E_EVALUATOR_START, SEWA_E_EVALUATOR_DIED,     SEWA_E_EVALUATOR_TIMEOUT,
+        SEWA_E_EVALUATOR_ERROR, SEWA_E_EVALUATOR_PROTOCOL, SEWA_E_WORKER_DIED,
+    };
+    static const int jobs[] = { SEWA_E_CHANGED, SEWA_E_GONE, SEWA_E_NONFINITE, SEWA_E_MISMATCH,
+                                SEWA_E_EVALUATOR_MISMATCH };
+    static const int services[] = { SEWA_E_DATABASE, SEWA_E_CONFIG, SEWA_E_BAD_JSON };
+    size_t of_workers = 0;
+
+    for (size_t i = 0; sewa_code_at(i); i++) {
+        enum sewa_blame blame = sewa_code_at(i)->blame;
+        assert_true(blame >= SEWA_BLAME_WORKER && blame <= SEWA_BLAME_SERVICE);
+        assert_int_equal(sewa_code_blame(sewa_code_at(i)->code), blame);
+        of_workers += blame == SEWA_BLAME_WORKER;
+    }
+    assert_int_equal(of_workers, COUNT_OF(workers));
+    for (size_t i = 0; i < COUNT_OF(workers); i++)
+        assert_int_equal(sewa_code_blame(workers[i]), SEWA_BLAME_WORKER);
+    for (size_t i = 0; i < COUNT_OF(jobs); i++)
+        assert_int_equal(sewa_code_blame(jobs[i]), SEWA_BLAME_JOB);
+    for (size_t i = 0; i < COUNT_OF(services); i++)
+        assert_int_equal(sewa_code_blame(services[i]), SEWA_BLAME_SERVICE);
+    assert_int_equal(sewa_code_blame(-9999), SEWA_BLAME_WORKER); /* as SEWA_E_INTERNAL */
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -300,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_error),
         cmocka_unit_test(test_error_is_utf8),
         cmocka_unit_test(test_codes_are_unique),
+        cmocka_unit_test(test_codes_have_somebody_to_blame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
