@@ -24,6 +24,7 @@
 #include "base/notify.h"
 #include "base/path.h"
 #include "config/config.h"
+#include "config/presence.h"
 #include "http/api.h"
 #include "http/server.h"
 #include "ingest/ingest.h"
@@ -84,26 +85,37 @@ static int read_config(const struct app_options *o, struct config **ret, struct 
     if (rc == 0 && o->listen)
         rc = config_override(c, "listen", o->listen, err);
     if (rc == 0 && c->authentication != CONFIG_NO_AUTHENTICATION)
-        rc = sewa_fail(err, SEWA_E_CONFIG,
-                       "authentication = \"tokens\" is not available in version %s: use \"none\", "
-                       "which answers on loopback only",
-                       SEWA_VERSION);
+        rc = config_mistake(c, "authentication", err,
+                            "authentication = \"tokens\" is not available in version %s: use "
+                            "\"none\", which answers on loopback only",
+                            SEWA_VERSION);
     if (rc == 0 && !config_is_loopback(c))
-        rc = sewa_fail(err, SEWA_E_CONFIG,
-                       "listen = \"%s\" is not a loopback address, and without authentication only "
-                       "those are allowed",
-                       c->listen);
+        rc = config_mistake(c, "listen", err,
+                            "listen = \"%s\" is not a loopback address, and without "
+                            "authentication only those are allowed",
+                            c->listen);
     if (rc < 0)
         return rc;
     *ret = TAKE(c);
     return 0;
 }
 
-int app_check(const struct app_options *o, struct sewa_error *err)
+int app_check(const struct app_options *o, void (*found)(const char *line, void *arg), void *arg,
+              struct sewa_error *err)
 {
     AUTOPTR(config_free) struct config *c = NULL;
+    int rc = read_config(o, &c, err);
 
-    return read_config(o, &c, err);
+    if (rc < 0)
+        return rc;
+    presence_directories(c, found, arg);
+    presence_programs(c, found, arg);
+    return 0;
+}
+
+static void warn_of_restart(const char *line)
+{
+    log_warn("config: %s", line);
 }
 
 static const char **text_list(const struct config_list *list)
@@ -130,9 +142,9 @@ static int derive(struct app *a, struct sewa_error *err)
         !a->devices)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to start");
     if (c->slurm.is_given)
-        log_warn("config: launcher 'slurm' is not available in version %s, workers are started on "
-                 "this machine",
-                 SEWA_VERSION);
+        log_warn("config: %s: launcher 'slurm' is not available in version %s, workers are started "
+                 "on this machine",
+                 c->slurm.origin, SEWA_VERSION);
     return 0;
 }
 
@@ -161,8 +173,8 @@ static int open_state(struct app *a, struct sewa_error *err)
     if (rc < 0)
         return rc;
     if (is_network_path(directory))
-        return sewa_fail(
-            err, SEWA_E_CONFIG,
+        return config_mistake(
+            a->config, "state_directory", err,
             "state_directory '%s' lies on a network file system; it needs a local disk", directory);
     a->lock_fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640) : -1;
     if (a->lock_fd < 0)
@@ -283,7 +295,7 @@ static const char *admin_socket_of(const struct config *c)
     AUTOFREE char *directory = strndup(c->admin_socket, (size_t)(slash - c->admin_socket));
     if (!directory || access(directory, W_OK | X_OK) == 0)
         return c->admin_socket;
-    log_info("sewad: no socket for administration: '%s' is not there or not ours", directory);
+    log_info("config: no socket for administration: '%s' is not there or not ours", directory);
     return "";
 }
 
@@ -398,42 +410,50 @@ static void drain(struct app *a)
 
 /* ---- reload ---- */
 
-static void reload(struct app *a)
+/* What has changed and cannot be taken over is said; every room then gets the rest. */
+static int take_over(struct app *a, struct config *fresh, struct sewa_error *err)
 {
-    AUTOPTR(config_free) struct config *fresh = NULL;
-    struct sewa_error err;
+    AUTOPTR(config_free) struct config *c = fresh;
+    json_t *evaluators = app_evaluators(c);
+    const char **roots = text_list(&c->allowed_roots);
 
-    notify_service("RELOADING=1");
-    if (read_config(&a->o, &fresh, &err) < 0) {
-        log_error("sewad: the configuration was not read again: %s; the old one stays", err.text);
-        notify_service("READY=1");
-        return;
-    }
-    json_t *evaluators = app_evaluators(fresh);
-    const char **roots = text_list(&fresh->allowed_roots);
     if (!evaluators || !roots) {
         json_decref(evaluators);
         free(roots);
-        log_error("sewad: no memory to read the configuration again; the old one stays");
-        return;
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the configuration");
     }
     json_decref(a->evaluators);
     a->evaluators = evaluators;
     struct config *old = a->config;
-    a->config = TAKE(fresh);
+    if (!a->first)
+        a->first = TAKE(old);
+    a->config = TAKE(c);
+    config_needs_restart(a->first, a->config, warn_of_restart);
     api_configure(a->api, roots, a->config->settle_seconds * 1000);
     ingest_set_interval(a->ingest, a->config->scan_interval_seconds * 1000);
     free(a->allowed_roots);
     a->allowed_roots = roots;
     log_set_level((enum log_level)a->config->log_level);
-    if (configure_ingest(a, &err) < 0)
-        log_error("sewad: %s", err.text);
-    if (a->first)
-        config_free(old);
+    if (configure_ingest(a, err) < 0)
+        log_error("sewad: %s", err->text);
+    config_free(old); /* now that nobody points into it */
+    return 0;
+}
+
+static void reload(struct app *a)
+{
+    struct config *fresh = NULL;
+    struct sewa_error err;
+
+    notify_service("RELOADING=1");
+    int rc = read_config(&a->o, &fresh, &err);
+    if (rc == 0)
+        rc = take_over(a, fresh, &err);
+    if (rc < 0)
+        log_error("sewad: the configuration was not read again: %s; the old one stays", err.text);
     else
-        a->first = old;
-    log_info("sewad: read the configuration again: %zu runs, %zu roots, %zu evaluators",
-             a->config->run_count, a->config->root_count, a->config->evaluator_count);
+        log_info("sewad: read the configuration again: %zu runs, %zu roots, %zu evaluators",
+                 a->config->run_count, a->config->root_count, a->config->evaluator_count);
     notify_service("READY=1");
 }
 

@@ -16,7 +16,11 @@ struct app_options {
 /* Run until a signal ends it. 0, or why it could not start. */
 int app_run(const struct app_options *o, struct sewa_error *err);
 
-/* Only read the configuration. */
-int app_check(const struct app_options *o, struct sewa_error *err);
+/*
+ * Only read the configuration. 0, or the mistake in it; @found is called for everything that it
+ * names and that is not there.
+ */
+int app_check(const struct app_options *o, void (*found)(const char *line, void *arg), void *arg,
+              struct sewa_error *err);
 
 #endif

@@ -17,14 +17,15 @@ static void usage(FILE *f)
         "Watches training runs, decides which checkpoints to average, and says whether it helped.\n"
         "\n"
         "  --config FILE           configuration (default: /etc/sewad/sewad.conf if it exists)\n"
-        "  --check-config          read the configuration, say what is wrong with it, and exit\n"
+        "  --check-config          read the configuration, say what is wrong with it and what is\n"
+        "                          not there (directories, programs), and exit: 0 if it is fine\n"
         "  --state-directory DIR   where the index, logs and averages are kept\n"
         "  --listen ADDRESS:PORT   where to listen; port 0 chooses one and writes it to DIR/listen\n"
         "  --version               show the version and exit\n"
         "  --help                  show this help and exit\n"
         "\n"
         "SIGTERM finishes what is under way (30 s at most) and exits; jobs go on at the next start.\n"
-        "SIGHUP reads runs, roots, evaluators and limits again.\n",
+        "SIGHUP reads the configuration again; the log says which changes need a restart.\n",
         f);
 }
 
@@ -40,12 +41,27 @@ static const struct option options[] = {
     { NULL, 0, NULL, 0 },
 };
 
+static void on_found(const char *line, void *arg)
+{
+    int *count = arg;
+
+    fprintf(stderr, "%s\n", line);
+    ++*count;
+}
+
 static int check(const struct app_options *o)
 {
     struct sewa_error err;
+    int found = 0;
 
-    if (app_check(o, &err) < 0) {
+    if (app_check(o, on_found, &found, &err) < 0) {
         fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    if (found > 0) {
+        fprintf(stderr,
+                "sewad would start, but something that it needs is not there (%d lines above)\n",
+                found);
         return 1;
     }
     puts("the configuration is fine");

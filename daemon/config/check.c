@@ -61,6 +61,11 @@ int config_word(enum config_kind kind, const char *value)
     return -1;
 }
 
+const char *config_word_text(enum config_kind kind, int word)
+{
+    return words_of(kind)[word];
+}
+
 static int check_word(enum config_kind kind, const char *name, const char *value,
                       struct sewa_error *err)
 {

@@ -55,6 +55,9 @@ int64_t config_number(const char *value);
 /* Which of its kind's words a value is: the index in the order above; -1 for none of them. */
 int config_word(enum config_kind kind, const char *value);
 
+/* The word of that index. */
+const char *config_word_text(enum config_kind kind, int word);
+
 /* Whether an address that config_check() accepts is one of the loopback interface. */
 bool config_address_is_loopback(const char *address);
 

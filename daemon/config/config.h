@@ -78,6 +78,7 @@ struct config {
     struct config_evaluator *evaluators;
     size_t evaluator_count;
     struct config_slurm slurm;
+    char **origins; /* for config_origin() */
 };
 
 /*
@@ -98,6 +99,20 @@ AUTOPTR_DEFINE(config_free, struct config);
  * such option.
  */
 int config_override(struct config *c, const char *name, const char *value, struct sewa_error *err);
+
+/* "FILE:LINE" where an option outside of all sections was set; NULL when no file sets it. */
+const char *config_origin(const struct config *c, const char *name);
+
+/* A mistake in the value of such an option, beginning with its origin if it has one. */
+int config_mistake(const struct config *c, const char *name, struct sewa_error *err,
+                   const char *format, ...) SEWA_PRINTF(4, 5);
+
+/*
+ * Options outside of the sections that differ, and that a running service cannot take over: a line
+ * with both values for each.
+ */
+void config_needs_restart(const struct config *running, const struct config *fresh,
+                          void (*say)(const char *line));
 
 /* Whether only this machine can reach the address in listen. */
 bool config_is_loopback(const struct config *c);

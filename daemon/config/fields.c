@@ -25,15 +25,16 @@
         char *: SHAPE_TEXT,      \
         struct config_list: SHAPE_LIST)
 
-#define OPTION(scope_, name_, kind_, default_, min_, max_, help_) \
-    {                                                             \
-        .scope = SCOPE_##scope_,                                  \
-        .kind = KIND_##kind_,                                     \
-        .shape = SHAPE_OF(((STRUCT_##scope_ *)0)->name_),         \
-        .offset = __builtin_offsetof(STRUCT_##scope_, name_),     \
-        .min = (min_),                                            \
-        .max = (max_),                                            \
-        .option = { SECTION_##scope_, #name_, default_, help_ },  \
+#define OPTION(scope_, name_, kind_, when_, default_, min_, max_, help_) \
+    {                                                                    \
+        .scope = SCOPE_##scope_,                                         \
+        .kind = KIND_##kind_,                                            \
+        .when = WHEN_##when_,                                            \
+        .shape = SHAPE_OF(((STRUCT_##scope_ *)0)->name_),                \
+        .offset = __builtin_offsetof(STRUCT_##scope_, name_),            \
+        .min = (min_),                                                   \
+        .max = (max_),                                                   \
+        .option = { SECTION_##scope_, #name_, default_, help_ },         \
     },
 
 const struct field fields[] = {
@@ -151,6 +152,40 @@ const char *fields_missing(enum scope scope, const void *object)
             return f->option.name;
     }
     return NULL;
+}
+
+bool field_is_equal(const struct field *f, const void *a, const void *b)
+{
+    const void *x = (const char *)a + f->offset, *y = (const char *)b + f->offset;
+    const struct config_list *l = x, *m = y;
+
+    switch (f->shape) {
+    case SHAPE_NUMBER: return *(const int64_t *)x == *(const int64_t *)y;
+    case SHAPE_WORD: return *(const int *)x == *(const int *)y;
+    case SHAPE_TEXT: return strcmp(*(char *const *)x, *(char *const *)y) == 0;
+    case SHAPE_LIST: break;
+    }
+    for (size_t i = 0; l->count == m->count && i < l->count; i++)
+        if (strcmp(l->items[i], m->items[i]) != 0)
+            return false;
+    return l->count == m->count;
+}
+
+void field_show(const struct field *f, const void *object, struct buf *ret)
+{
+    const void *place = (const char *)object + f->offset;
+    const struct config_list *list = place;
+
+    switch (f->shape) {
+    case SHAPE_NUMBER: buf_printf(ret, "%lld", (long long)*(const int64_t *)place); return;
+    case SHAPE_WORD: buf_text(ret, config_word_text(f->kind, *(const int *)place)); return;
+    case SHAPE_TEXT: buf_printf(ret, "'%s'", *(char *const *)place); return;
+    case SHAPE_LIST: break;
+    }
+    buf_char(ret, '{');
+    for (size_t i = 0; i < list->count; i++)
+        buf_printf(ret, "%s'%s'", i ? ", " : "", list->items[i]);
+    buf_char(ret, '}');
 }
 
 const char *config_default(const char *name)

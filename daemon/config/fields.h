@@ -5,6 +5,7 @@
 #ifndef CONFIG_FIELDS_H
 #define CONFIG_FIELDS_H
 
+#include "base/buf.h"
 #include "config/check.h"
 #include "config/config.h"
 
@@ -13,9 +14,13 @@ enum scope { SCOPE_SERVICE, SCOPE_RUN, SCOPE_ROOT, SCOPE_EVALUATOR, SCOPE_SLURM 
 /* How a field holds its value: int64_t, int, char *, struct config_list. */
 enum shape { SHAPE_NUMBER, SHAPE_WORD, SHAPE_TEXT, SHAPE_LIST };
 
+/* What a change of an option needs. */
+enum when { WHEN_RELOAD, WHEN_RESTART };
+
 struct field {
     enum scope scope;
     enum config_kind kind;
+    enum when when;
     enum shape shape;
     size_t offset; /* in the struct of its scope */
     int64_t min, max;
@@ -38,6 +43,11 @@ int field_set(const struct field *f, void *object, const char *value, struct sew
 int fields_set_defaults(enum scope scope, void *object, struct sewa_error *err);
 
 void fields_clear(enum scope scope, void *object);
+
+bool field_is_equal(const struct field *f, const void *a, const void *b);
+
+/* A value as a message shows it: a number or word bare, a text in quotes, a list in braces. */
+void field_show(const struct field *f, const void *object, struct buf *ret);
 
 /* "path" when an option that must be given is missing, NULL when none is. */
 const char *fields_missing(enum scope scope, const void *object);

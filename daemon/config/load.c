@@ -433,6 +433,22 @@ static void load_clear(struct load *l)
     loading = NULL;
 }
 
+/* The origins that check_repeated() has gathered; of several lines with += the first. */
+static int keep_origins(struct load *l)
+{
+    char **origins = calloc(field_count, sizeof *origins);
+
+    if (!origins)
+        return no_memory(l);
+    l->config->origins = origins;
+    for (size_t i = 0; i < l->seen_count; i++) {
+        const struct field *f = field_find(SCOPE_SERVICE, l->seen[i].name);
+        if (f && !origins[f - fields])
+            origins[f - fields] = TAKE(l->seen[i].origin);
+    }
+    return 0;
+}
+
 int config_load(const char *path, struct config **ret, struct sewa_error *err)
 {
     AUTOPTR(config_free) struct config *c = NULL;
@@ -449,6 +465,8 @@ int config_load(const char *path, struct config **ret, struct sewa_error *err)
     rc = load_file(&l, path, NULL);
     if (rc == 0)
         rc = take_fields(&l, SCOPE_SERVICE, l.cfg, c);
+    if (rc == 0)
+        rc = keep_origins(&l);
     if (rc < 0)
         return rc;
     inherit(c);

@@ -55,10 +55,25 @@ static int check_own_output(const struct config *c, const struct config_source *
     return 0;
 }
 
+/* Two workers on one device would take each other's memory. */
+static int check_devices(const struct config *c, struct sewa_error *err)
+{
+    const struct config_list *d = &c->device_slots;
+
+    for (size_t i = 0; i < d->count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(d->items[i], d->items[j]) == 0)
+                return config_mistake(c, "device_slots", err, "device_slots has '%s' twice",
+                                      d->items[i]);
+    return 0;
+}
+
 int relations_check(const struct config *c, struct sewa_error *err)
 {
     int rc = check_same_files(c, err);
 
+    if (rc == 0)
+        rc = check_devices(c, err);
     if (rc == 0)
         rc = check_own_output(c, c->runs, c->run_count, false, err);
     if (rc == 0)

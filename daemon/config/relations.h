@@ -7,9 +7,9 @@
 #include "config/config.h"
 
 /*
- * No two runs find the same files, and no run or root finds what the service itself writes: an
- * average must never come back as a checkpoint of training. By text only; nothing is looked at.
- * 0, or SEWA_E_CONFIG with the origin of the section to blame.
+ * No device is named twice, no two runs find the same files, and no run or root finds what the
+ * service itself writes: an average must never come back as a checkpoint of training. By text only;
+ * nothing is looked at. 0, or SEWA_E_CONFIG with the origin of the section to blame.
  */
 int relations_check(const struct config *c, struct sewa_error *err);
 

@@ -26,6 +26,7 @@
 #include "base/failpoint.h"
 #include "base/fdio.h"
 #include "base/path.h"
+#include "base/program.h"
 
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
@@ -142,20 +143,11 @@ static int find_program(const char *name, char **environment, char **ret, struct
         *ret = strdup(name);
         return *ret ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to start '%s'", name);
     }
-    for (const char *at = path_variable(environment); *name && at;) {
-        size_t n = strcspn(at, ":");
-        AUTOFREE char *path = NULL;
-        if (asprintf(&path, "%.*s/%s", (int)n, n ? at : ".", name) < 0) {
-            path = NULL;
-            return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to start '%s'", name);
-        }
-        struct stat st;
-        if (access(path, X_OK) == 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
-            *ret = TAKE(path);
-            return 0;
-        }
-        at = at[n] ? at + n + 1 : NULL;
-    }
+    int rc = program_find(name, path_variable(environment), ret);
+    if (rc < 0)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to start '%s'", name);
+    if (rc > 0)
+        return 0;
     return sewa_fail(err, SEWA_E_EVALUATOR_START, "no program '%s' in PATH '%.200s'", name,
                      path_variable(environment));
 }

@@ -97,6 +97,24 @@ class Reload(ServiceTest):
         toy_run(self.a, [5])
         sewad.wait_complete("a", 3)
 
+    def test_what_needs_a_restart_is_said(self):
+        sewad = self.service({"run": {"a": {"path": self.a}}, "local_workers": 1})
+        sewad.configure(local_workers=3, worker_threads=2, scan_interval_seconds=2)
+        sewad.hang_up()
+        for name, old, new in (("local_workers", 1, 3), ("worker_threads", 0, 2)):
+            self.assertRegex(sewad.log_text(),
+                             r"warn config: .*/sewad\.conf:\d+: %s needs a restart: .* %d, .* %d"
+                             % (name, old, new))
+        self.assertNotRegex(sewad.log_text(), "(listen|scan_interval_seconds) needs a restart")
+        # said at each reload, held against what is in force, until it agrees again
+        sewad.configure(local_workers=2)
+        sewad.hang_up()
+        self.assertRegex(sewad.log_text(), "local_workers needs a restart: .* 1, .* 2")
+        sewad.configure(local_workers=1, worker_threads=0)
+        before = sewad.log_text().count("needs a restart")
+        sewad.hang_up()
+        self.assertEqual(sewad.log_text().count("needs a restart"), before)
+
     def test_evaluators_change_for_new_jobs(self):
         gate = self.scratch.join("gate")
         sewad = self.service({"run": {"a": {"path": self.a}},
@@ -108,7 +126,7 @@ class Reload(ServiceTest):
         sewad.hang_up()
         sewad.request("GET", "/api/v1/evaluators/old").problem(404, "not_found", "old")
         sewad.request("POST", "/api/v1/jobs", {"run": "a", "method": "best", "evaluator": "old"}
-                      ).problem(422, "invalid", "old")
+                      ).problem(422, "unknown_name", "old")
         # the job that is under way keeps what it was submitted with
         self.scratch.write("gate", "")
         done = sewad.wait_job(job["id"])

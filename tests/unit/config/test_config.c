@@ -275,6 +275,7 @@ static const struct {
     { "launcher slurm { callback = head }", 1, "no URL" },
     { "launcher slurm { max_workers = 0 }", 1, "1 to 10000" },
     /* relations */
+    { "log_level = info\ndevice_slots = {0,\n 1}\ndevice_slots += {0}", 2, "'0' twice" },
     { "run a { path = /x }\nrun b { path = /x }", 2, "the path and the pattern of run 'a'" },
     { "root a { path = /x }\nroot b { path = /x }", 2, "the path of root 'a'" },
     { "\nrun a { path = /var/lib/sewad/artifacts }", 2, "writes itself" },
@@ -344,6 +345,65 @@ static void test_variables_and_escapes(void **state)
     assert_string_equal(c->allowed_roots.items[1], "/$x\"\\AA");
     assert_string_equal(c->allowed_roots.items[2], "/base");
     assert_string_equal(c->allowed_roots.items[3], "/it's");
+}
+
+static void test_origins(void **state)
+{
+    AUTOPTR(config_free) struct config *c = NULL, *none = NULL;
+    AUTO(buf_clear) struct buf where = { 0 };
+    struct sewa_error err = { 0 };
+
+    buf_printf(&where, "%s/main.conf:2", (const char *)*state);
+    assert_ok(load(*state, "# a\nlisten = '127.0.0.1:1'\nallowed_roots += {'/a'}", &c, &err), err);
+    assert_string_equal(config_origin(c, "listen"), buf_cstr(&where));
+    assert_null(config_origin(c, "log_level"));
+    assert_null(config_origin(c, "nothing"));
+    assert_int_equal(config_mistake(c, "listen", &err, "no %d", 7), SEWA_E_CONFIG);
+    buf_text(&where, ": no 7");
+    assert_string_equal(err.text, buf_cstr(&where));
+    config_mistake(c, "log_level", &err, "no 8");
+    assert_string_equal(err.text, "no 8");
+    /* what the command line says stands in no file */
+    assert_ok(config_override(c, "listen", "127.0.0.1:2", &err), err);
+    assert_null(config_origin(c, "listen"));
+    assert_ok(config_defaults(&none, &err), err);
+    assert_null(config_origin(none, "listen"));
+}
+
+static struct buf said;
+
+static void say(const char *line)
+{
+    buf_printf(&said, "%s\n", line);
+}
+
+static void test_what_needs_a_restart(void **state)
+{
+    static const char first[] = "listen = '127.0.0.1:1'\nlocal_workers = 2\nlog_level = warn\n";
+    static const char other[] = "run a { path = /x }\nsettle_seconds = 9\nlog_level = debug\n"
+                                "listen = '127.0.0.1:2'\ndevice_slots = {0, 1}\n";
+    AUTOPTR(config_free) struct config *a = NULL, *b = NULL, *same = NULL;
+    AUTO(buf_clear) struct buf wanted = { 0 };
+    const char *at = *state;
+    struct sewa_error err = { 0 };
+
+    assert_ok(load(at, first, &a, &err), err);
+    assert_ok(load(at, other, &b, &err), err);
+    assert_ok(
+        load(at, "run a { path = /x }\nlisten = '127.0.0.1:1'\nlocal_workers = 2", &same, &err),
+        err);
+    config_needs_restart(a, b, say);
+    buf_printf(&wanted,
+               "%s/main.conf:4: listen needs a restart: until then it stays '127.0.0.1:1', and "
+               "does not become '127.0.0.1:2'\n"
+               "%s/main.conf:5: device_slots needs a restart: until then it stays {}, and does not "
+               "become {'0', '1'}\n"
+               "local_workers needs a restart: until then it stays 2, and does not become 1\n",
+               at, at);
+    assert_string_equal(buf_cstr(&said), buf_cstr(&wanted));
+    buf_clear(&said);
+    config_needs_restart(a, same, say);
+    assert_int_equal(said.len, 0);
 }
 
 static void test_lists_can_be_continued(void **state)
@@ -613,6 +673,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_mistake_leaves_nothing_behind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_variables_and_escapes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_origins, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_needs_a_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lists_can_be_continued, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_list_has_an_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nul_bytes, setup, teardown),
