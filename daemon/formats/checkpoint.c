@@ -8,9 +8,11 @@
 
 #include "base/path.h"
 
+#include "formats/directory.h"
 #include "formats/safetensors.h"
 #include "formats/shown.h"
 #include "formats/torch.h"
+#include "formats/trainer_state.h"
 
 static int read_safetensors(int fd, const char *name, int64_t bytes,
                             const struct checkpoint_options *options, struct layout **ret,
@@ -127,6 +129,14 @@ int checkpoint_unclaimed(const char *filename, struct sewa_error *err)
                      known, hint ? "; " : "", hint ? hint : "");
 }
 
+int checkpoint_clean(struct layout **l, const struct checkpoint_options *options,
+                     struct sewa_error *err)
+{
+    int rc = trainer_state_leave(l, err);
+
+    return rc == 0 && (!options || !options->keeps_prefixes) ? layout_strip_prefixes(l, err) : rc;
+}
+
 int checkpoint_read_file(int fd, const char *filename, int64_t bytes,
                          const struct checkpoint_options *options, struct layout **ret,
                          struct sewa_error *err)
@@ -139,11 +149,9 @@ int checkpoint_read_file(int fd, const char *filename, int64_t bytes,
     int rc = format->read(fd, filename, bytes, options, &l, err);
     if (rc < 0)
         return rc;
-    if (!options || !options->keeps_prefixes) {
-        rc = layout_strip_prefixes(&l, err);
-        if (rc < 0)
-            return sewa_context(err, rc, "'%s'", filename);
-    }
+    rc = checkpoint_clean(&l, options, err);
+    if (rc < 0)
+        return sewa_context(err, rc, "'%s'", filename);
     *ret = TAKE(l);
     return 0;
 }

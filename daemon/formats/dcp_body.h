@@ -35,7 +35,8 @@ struct dcp {
     uint32_t *order;      /* of parts, by file */
     struct route *routes; /* in order of names */
     size_t route_count;
-    const char *group;
+    const char *group; /* the way to the tensors that are taken; "" for none */
+    bool is_asked;     /* the group is what the configuration says, and not a kind that was found */
     struct sha256 *digest; /* of the file that is being read: over the digests of its archives */
     uint8_t (*digests)[SHA256_SIZE]; /* by file */
     struct layout_builder *b;
@@ -52,12 +53,11 @@ const struct pickle_node *dcp_attribute(const struct pickle_node *attributes, co
 /* Those of an entry of state_dict_metadata that is a tensor; NULL for others. */
 const struct pickle_node *dcp_tensor(const struct pickle_node *n);
 
-/* The first key on the way to a tensor, when there is more than one: {"model": {...}}; else "".
- * False when it is no text. */
-bool dcp_group_of(const struct dcp *c, const char *name, char ret[DCP_NAME_SIZE]);
-
 /* Decide which tensors are the model's: c->group. Adds notes. */
 int dcp_find_group(struct dcp *c);
+
+/* Whether a tensor belongs to it. */
+bool dcp_is_taken(const struct dcp *c, const char *name);
 
 /* Read the parts of those, file by file. */
 int dcp_add_tensors(struct dcp *c);

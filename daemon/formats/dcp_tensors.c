@@ -147,13 +147,13 @@ static int add_tensor(struct dcp *c, const struct open_file *f, const struct par
 /* Which parts are wanted: the metadata of their tensors, by part; NULL for others. */
 static int select_parts(struct dcp *c, const struct pickle_node **tensors)
 {
-    char name[DCP_NAME_SIZE], group[DCP_NAME_SIZE];
+    char name[DCP_NAME_SIZE];
     size_t i = 0;
 
     for (uint32_t k = 0; k + 1 < c->tensors->count; k += 2) {
         const struct pickle_node *tensor = dcp_tensor(c->tensors->items[k + 1]);
         if (!tensor || !torch_text(c->tensors->items[k], name, sizeof name) ||
-            !dcp_group_of(c, name, group) || strcmp(group, c->group) != 0)
+            !dcp_is_taken(c, name))
             continue;
         int64_t size[LAYOUT_RANK_MAX];
         int rank, rc = check_whole(c, name, tensor, size, &rank);

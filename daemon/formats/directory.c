@@ -316,11 +316,9 @@ int checkpoint_read_directory(int fd, const char *name, const struct checkpoint_
         rc = read_by_kind(&d, &l);
     if (rc < 0)
         return rc;
-    if (!options || !options->keeps_prefixes) {
-        rc = layout_strip_prefixes(&l, err);
-        if (rc < 0)
-            return sewa_context(err, rc, "'%s'", name);
-    }
+    rc = checkpoint_clean(&l, options, err);
+    if (rc < 0)
+        return sewa_context(err, rc, "'%s'", name);
     *ret = TAKE(l);
     return 0;
 }

@@ -1,6 +1,6 @@
 /*
  * directory - checkpoints that are directories: which kind it is, and a layout of several files.
- * Only for directory*.c and dcp.c; others call checkpoint_read_directory().
+ * Only for directory*.c, dcp*.c and checkpoint.c; others call checkpoint_read_directory().
  */
 #ifndef FORMATS_DIRECTORY_H
 #define FORMATS_DIRECTORY_H
@@ -34,6 +34,10 @@ char *directory_path(const struct directory *d, const char *file);
 /* One file of it that is a whole checkpoint; and a sharded checkpoint with its index. */
 int directory_read_single(const struct directory *d, const char *file, struct layout **ret);
 int directory_read_sharded(const struct directory *d, const char *index, struct layout **ret);
+
+/* What follows reading, whatever the format (checkpoint.c): no trainer's state, no prefixes. */
+int checkpoint_clean(struct layout **l, const struct checkpoint_options *options,
+                     struct sewa_error *err);
 
 /* A torch distributed checkpoint. */
 int directory_read_dcp(const struct directory *d, struct layout **ret);

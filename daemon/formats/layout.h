@@ -22,7 +22,15 @@
 #define LAYOUT_METADATA_MAX 1000000
 #define LAYOUT_FILES_MAX    10000
 #define LAYOUT_NOTES_MAX    100
+#define LAYOUT_LEFT_MAX     64
 #define LAYOUT_NO_ALIAS     UINT32_MAX
+
+/*
+ * Raised whenever a file that did not change gives another layout than before: what the index has
+ * read by older rules is read again.
+ *     1  no state of trainers, in no format (trainer_state.h); what was left is said
+ */
+#define LAYOUT_RULES 1
 
 struct tensor {
     const char *name; /* UTF-8, NUL-terminated, at most LAYOUT_NAME_MAX bytes, contains no NUL */
@@ -92,6 +100,13 @@ struct layout {
     struct layout_storage *storages; /* by file, then offset; none for safetensors */
 
     const char *state_key; /* the way to the tensors inside the file: "state_dict"; "" for none */
+
+    /*
+     * What is beside them in the file and was not taken, by the way to it: "optimizer",
+     * "app.optim", "ema"; "." for tensors under no key. Of more than LAYOUT_LEFT_MAX the first.
+     */
+    size_t left_count;
+    const char **left;
     size_t note_count;
     const char **notes; /* sentences for people: what was found and left aside, or renamed */
 };
@@ -127,8 +142,8 @@ int layout_compare(const struct layout *a, const char *name_a, const struct layo
 /*
  * The tensor table as bytes for the index, and back. Equal tables give equal bytes. Metadata,
  * storages, size and header digest of a single file are not in it: they differ from file to file.
- * Strides, files, state key and notes are. The bytes are appended to ret. Decoding trusts nothing:
- * SEWA_E_CORRUPT, or SEWA_E_UNSUPPORTED when a newer version wrote them.
+ * Strides, files, state key, notes and what was left are. The bytes are appended to ret. Decoding
+ * trusts nothing: SEWA_E_CORRUPT, or SEWA_E_UNSUPPORTED when a newer version wrote them.
  */
 int layout_encode(const struct layout *l, struct buf *ret, struct sewa_error *err);
 int layout_decode(const void *bytes, size_t n, struct layout **ret, struct sewa_error *err);
@@ -173,6 +188,8 @@ int layout_builder_note(struct layout_builder *b, struct sewa_error *err, const 
     SEWA_PRINTF(3, 4);
 int layout_builder_state_key(struct layout_builder *b, const char *key, struct sewa_error *err);
 int layout_builder_last_file(struct layout_builder *b, const char *name, struct sewa_error *err);
+int layout_builder_left(struct layout_builder *b, const char *what,
+                        struct sewa_error *err); /* once is enough: it may be there already */
 
 /*
  * Sorts, finds tensors that are one, refuses duplicate names and metadata keys (SEWA_E_CORRUPT),

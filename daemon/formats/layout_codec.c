@@ -1,7 +1,7 @@
 /*
  * layout_codec - a tensor table as bytes for the index, and back.
  *
- *     version        1 byte: 1, or 2 for a table that has what version 1 cannot say
+ *     version        1 byte: 1, or 2 or 3 for a table that has what the one before cannot say
  *     format         text
  *     types          count, then their names (text), in order of first use
  *     tensors        count, then one record each, in the order of the layout:
@@ -14,8 +14,9 @@
  *       strides      version 2: 0, or 1 and as many numbers as the shape has
  *     rest           version 2: state key, last file (both text), notes (count, texts), files
  *                    (count, then name, bytes, zigzag of mtime_ns, 32 bytes of digest)
+ *     left           version 3: count, texts
  *
- * What is version 1 stays version 1: the index keeps equal tables once, old ones included. Which
+ * What is version 1 or 2 stays it: the index keeps equal tables once, old ones included. Which
  * tensors are one is not stored: it follows from where they lie.
  *
  * Numbers are unsigned LEB128 in their shortest form; text is a number of bytes and the bytes. The
@@ -29,7 +30,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { VERSION_PLAIN = 1, VERSION = 2 };
+enum { VERSION_PLAIN = 1, VERSION_REST = 2, VERSION = 3 };
 enum { VARINT_MAX = 10, FORMAT_MAX = 64, TYPE_NAME_MAX = 32, NOTE_MAX = 512, DIGEST = 32 };
 
 /* Differences of int64 are taken modulo 2^64: they come back whatever the values were. */
@@ -128,13 +129,22 @@ static void put_rest(struct buf *b, const struct layout *l)
     }
 }
 
+static void put_left(struct buf *b, const struct layout *l)
+{
+    put_number(b, l->left_count);
+    for (size_t i = 0; i < l->left_count; i++)
+        put_text(b, l->left[i], strlen(l->left[i]));
+}
+
 static unsigned version_of(const struct layout *l)
 {
-    if (l->file_count || l->note_count || l->last_file || *l->state_key)
+    if (l->left_count)
         return VERSION;
+    if (l->file_count || l->note_count || l->last_file || *l->state_key)
+        return VERSION_REST;
     for (size_t i = 0; i < l->count; i++)
         if (l->tensors[i].stride)
-            return VERSION;
+            return VERSION_REST;
     return VERSION_PLAIN;
 }
 
@@ -152,11 +162,13 @@ int layout_encode(const struct layout *l, struct buf *ret, struct sewa_error *er
     put_number(ret, l->count);
     for (size_t i = 0; i < l->count; i++) {
         put_tensor(ret, &l->tensors[i], i ? &l->tensors[i - 1] : NULL, number[l->tensors[i].dtype]);
-        if (version >= VERSION)
+        if (version >= VERSION_REST)
             put_strides(ret, &l->tensors[i]);
     }
-    if (version >= VERSION)
+    if (version >= VERSION_REST)
         put_rest(ret, l);
+    if (version >= VERSION)
+        put_left(ret, l);
     if (buf_failed(ret))
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to write a layout of %zu tensors",
                          l->count);
@@ -250,7 +262,7 @@ static int get_types(struct decoding *d, struct sewa_error *err)
 
 static void get_strides(struct decoding *d, struct tensor *t, int64_t stride[LAYOUT_RANK_MAX])
 {
-    if (d->version < VERSION || get_number_to(&d->in, 1) == 0)
+    if (d->version < VERSION_REST || get_number_to(&d->in, 1) == 0)
         return;
     for (unsigned i = 0; i < t->rank; i++)
         stride[i] = (int64_t)get_number_to(&d->in, INT64_MAX);
@@ -349,6 +361,20 @@ static int get_rest(struct decoding *d, struct sewa_error *err)
     return rc == 0 && d->in.failed ? broken(d, err) : rc;
 }
 
+static int get_left(struct decoding *d, struct sewa_error *err)
+{
+    uint64_t count = get_number_to(&d->in, LAYOUT_LEFT_MAX);
+    char text[LAYOUT_NAME_MAX + 1];
+    int rc = 0;
+
+    for (uint64_t i = 0; i < count && rc == 0 && !d->in.failed; i++) {
+        get_text(&d->in, text, sizeof text);
+        if (!d->in.failed)
+            rc = layout_builder_left(d->builder, text, err);
+    }
+    return rc == 0 && d->in.failed ? broken(d, err) : rc;
+}
+
 int layout_decode(const void *bytes, size_t n, struct layout **ret, struct sewa_error *err)
 {
     const uint8_t *start = bytes;
@@ -358,7 +384,7 @@ int layout_decode(const void *bytes, size_t n, struct layout **ret, struct sewa_
     if (n == 0)
         return sewa_fail(err, SEWA_E_CORRUPT, "the stored layout is empty");
     d.version = *d.in.at++;
-    if (d.version != VERSION_PLAIN && d.version != VERSION)
+    if (d.version < VERSION_PLAIN || d.version > VERSION)
         return sewa_fail(err, SEWA_E_UNSUPPORTED,
                          "the stored layout has version %u, this program knows %d", d.version,
                          VERSION);
@@ -370,8 +396,10 @@ int layout_decode(const void *bytes, size_t n, struct layout **ret, struct sewa_
     int rc = get_types(&d, err);
     if (rc == 0)
         rc = get_tensors(&d, err);
-    if (rc == 0 && d.version >= VERSION)
+    if (rc == 0 && d.version >= VERSION_REST)
         rc = get_rest(&d, err);
+    if (rc == 0 && d.version >= VERSION)
+        rc = get_left(&d, err);
     if (rc == 0 && d.in.at != d.in.end)
         return sewa_fail(err, SEWA_E_CORRUPT, "the stored layout has %td bytes behind its end",
                          d.in.end - d.in.at);

@@ -1,5 +1,5 @@
 /*
- * layout_rest - what a layout has besides tensors: metadata, files, storages, notes.
+ * layout_rest - what a layout has besides tensors: metadata, files, storages, notes, what was left.
  * Thread: one at a time.
  */
 #include <inttypes.h>
@@ -151,6 +151,25 @@ int layout_builder_last_file(struct layout_builder *b, const char *name, struct 
     return set_text(b, &b->body->layout.last_file, name, err);
 }
 
+int layout_builder_left(struct layout_builder *b, const char *what, struct sewa_error *err)
+{
+    struct layout *l = &b->body->layout;
+
+    for (size_t i = 0; i < l->left_count; i++)
+        if (strcmp(l->left[i], what) == 0)
+            return 0;
+    if (l->left_count == LAYOUT_LEFT_MAX)
+        return 0; /* the notes say how many there are */
+    if (!l->left)
+        l->left = arena_take(&b->body->arena, LAYOUT_LEFT_MAX * sizeof *l->left, _Alignof(char *));
+    if (!l->left)
+        return layout_no_memory(err, l);
+    int rc = set_text(b, &l->left[l->left_count], what, err);
+    if (rc == 0)
+        l->left_count++;
+    return rc;
+}
+
 int layout_builder_copy_rest(struct layout_builder *b, const struct layout *l,
                              struct sewa_error *err)
 {
@@ -166,5 +185,7 @@ int layout_builder_copy_rest(struct layout_builder *b, const struct layout *l,
         rc = layout_builder_storage(b, &l->storages[i], err);
     for (size_t i = 0; i < l->note_count && rc == 0; i++)
         rc = layout_builder_note(b, err, "%s", l->notes[i]);
+    for (size_t i = 0; i < l->left_count && rc == 0; i++)
+        rc = layout_builder_left(b, l->left[i], err);
     return rc;
 }

@@ -6,12 +6,14 @@
  * names that trainers use are tried; where that leaves a choice the file is refused, because an
  * average of the wrong weights looks like an average of the right ones. Averaged weights that the
  * trainer keeps beside the raw ones (EMA) are never taken instead of them, nor mixed with them.
+ * What a trainer keeps for itself (trainer_state.h) is not taken, whoever asks for it.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "formats/shown.h"
 #include "formats/torch_body.h"
+#include "formats/trainer_state.h"
 
 enum { KEY_SIZE = LAYOUT_NAME_MAX + 1, LISTED_MAX = 12, SEARCH_DEPTH = 4, SEARCH_MAX = 4000000 };
 
@@ -152,7 +154,7 @@ static bool is_aside(const char *key)
     for (size_t i = 0; i < COUNT_OF(aside); i++)
         if (strcasestr(key, aside[i]))
             return true;
-    return false;
+    return trainer_state_is_key(key);
 }
 
 enum torch_key torch_key(const char *key)
@@ -183,6 +185,7 @@ struct search {
     struct sewa_error *err;
     const struct pickle_node *root, *state;
     char key[KEY_SIZE]; /* of the state, "" for the root */
+    struct list left;   /* what is beside it, for a note */
     int64_t budget;     /* nodes that may still be looked at for tensors */
 };
 
@@ -208,12 +211,42 @@ static void list_keys(const struct pickle_node *d, struct list *ret)
             list_add(ret, key);
 }
 
+/* What is in d beside the key that leads on is left; way is how d was reached, "a." or "". */
+static int leave_siblings(struct search *s, const struct pickle_node *d, const char *way,
+                          const char *followed)
+{
+    char key[KEY_SIZE], full[2 * KEY_SIZE];
+    int rc = 0;
+
+    for (uint32_t i = 0; i + 1 < d->count && rc == 0; i += 2) {
+        if (!torch_text(d->items[i], key, sizeof key) || strcmp(key, followed) == 0)
+            continue;
+        snprintf(full, sizeof full, "%s%s", way, key);
+        if (strlen(full) > LAYOUT_NAME_MAX)
+            continue;
+        if (torch_key(key) != TORCH_KEY_EMA) /* which has a note of its own */
+            list_add(&s->left, full);
+        rc = layout_builder_left(s->builder, full, s->err);
+    }
+    return rc;
+}
+
+static int fail_trainer_state(const struct search *s, const char *part)
+{
+    char shown[SHOWN_NAME_SIZE];
+
+    return sewa_fail(s->err, SEWA_E_UNSUPPORTED,
+                     "'%s' in '%s' is a trainer's state, which is never averaged",
+                     shown_name(part, shown), s->archive->name);
+}
+
 /* "a.b" or "a/b": the whole of it first, because keys may contain dots themselves. */
 static int follow_key(struct search *s, const char *path)
 {
     const struct pickle_node *d = s->root;
     struct list keys = { .n = 0 };
     char shown[SHOWN_NAME_SIZE];
+    const char *begin = path;
 
     snprintf(s->key, sizeof s->key, "%s", strcmp(path, ".") == 0 ? "" : path);
     while (d && *path && strcmp(path, ".") != 0) {
@@ -229,6 +262,13 @@ static int follow_key(struct search *s, const char *path)
                              s->archive->name, shown_name(part, shown),
                              keys.count ? list_text(&keys) : "nothing");
         }
+        if (trainer_state_is_key(part))
+            return fail_trainer_state(s, part);
+        char way[KEY_SIZE];
+        snprintf(way, sizeof way, "%.*s", (int)(path - begin), begin);
+        int rc = leave_siblings(s, d, way, part);
+        if (rc < 0)
+            return rc;
         path += n + (path[n] != '\0');
         d = torch_dictionary(value);
     }
@@ -258,7 +298,7 @@ static int take(struct search *s, const char *key)
 {
     snprintf(s->key, sizeof s->key, "%s", key);
     s->state = *key ? torch_dictionary(torch_lookup(s->root, key)) : s->root;
-    return 0;
+    return *key ? leave_siblings(s, s->root, "", key) : 0;
 }
 
 static int fail_choice(const struct search *s, struct list *found)
@@ -327,38 +367,32 @@ static int find_state(struct search *s)
         return fail_choice(s, &raw);
     try_keys(s, ema_keys, COUNT_OF(ema_keys), &ema_key, &ema);
     if (raw.count == 1) {
-        take(s, raw_key);
-        return ema.count
+        int rc = take(s, raw_key);
+        return rc == 0 && ema.count
                    ? layout_builder_note(s->builder, s->err, "%s found beside '%s': '%s' is used",
                                          list_text(&ema), raw_key, raw_key)
-                   : 0;
+                   : rc;
     }
     if (holds_tensors(s->root))
         return take(s, "");
     if (ema.count > 1)
         return fail_choice(s, &ema);
     if (ema.count == 1) {
-        take(s, ema_key);
-        return layout_builder_note(
-            s->builder, s->err, "only the averaged weights '%s' are here: they are used", ema_key);
+        int rc = take(s, ema_key);
+        return rc < 0
+                   ? rc
+                   : layout_builder_note(s->builder, s->err,
+                                         "only the averaged weights '%s' are here: they are used",
+                                         ema_key);
     }
     return find_unknown(s);
 }
 
 /* What lies beside the state is neither averaged nor copied: say so once. */
-static int note_siblings(const struct search *s)
+static int note_left(struct search *s)
 {
-    struct list others = { .n = 0 };
-    char key[KEY_SIZE];
-
-    if (s->state == s->root)
-        return 0;
-    for (uint32_t i = 0; i + 1 < s->root->count; i += 2)
-        if (torch_text(s->root->items[i], key, sizeof key) &&
-            torch_dictionary(s->root->items[i + 1]) != s->state && torch_key(key) != TORCH_KEY_EMA)
-            list_add(&others, key);
-    return others.count
-               ? layout_builder_note(s->builder, s->err, "left aside: %s", list_text(&others))
+    return s->left.count
+               ? layout_builder_note(s->builder, s->err, "left aside: %s", list_text(&s->left))
                : 0;
 }
 
@@ -382,7 +416,7 @@ static int check_other(struct search *s, const char *key, const struct pickle_no
     char shown[SHOWN_NAME_SIZE], kind[128];
     bool is_plain = d || n->kind < PICKLE_GLOBAL;
 
-    if (is_extra_state(key) || (s->state == s->root && is_aside(key)))
+    if (is_extra_state(key) || trainer_state_is_key(key) || (s->state == s->root && is_aside(key)))
         return 0;
     if (is_plain && !holds_tensors_deep(n, SEARCH_DEPTH, &s->budget))
         return 0;
@@ -394,6 +428,18 @@ static int check_other(struct search *s, const char *key, const struct pickle_no
                          d ? "a dictionary" : torch_kind(n, kind, sizeof kind));
     return sewa_fail(s->err, SEWA_E_UNSUPPORTED, "'%s': '%s' is %s and no tensor", s->archive->name,
                      shown_name(key, shown), torch_kind(n, kind, sizeof kind));
+}
+
+/* In the file itself, and what is a trainer's anywhere: the rest is the model's, without tensors.
+ */
+static int leave_entry(struct search *s, const char *key)
+{
+    char full[2 * KEY_SIZE];
+
+    if (s->state != s->root && !trainer_state_is_key(key))
+        return 0;
+    snprintf(full, sizeof full, "%s%s%s", s->key, *s->key ? "." : "", key);
+    return strlen(full) > LAYOUT_NAME_MAX ? 0 : layout_builder_left(s->builder, full, s->err);
 }
 
 static int add_entry(struct search *s, const struct pickle_node *key_node,
@@ -411,7 +457,8 @@ static int add_entry(struct search *s, const struct pickle_node *key_node,
                                                        : torch_kind(key_node, kind, sizeof kind));
     if (!torch_is_tensor(value)) {
         list_add(others, key);
-        return check_other(s, key, value);
+        int rc = check_other(s, key, value);
+        return rc == 0 ? leave_entry(s, key) : rc;
     }
     int rc = torch_tensor(s->archive, value, key, &numbers, &t, s->err);
     if (rc < 0)
@@ -449,6 +496,6 @@ int torch_state(const struct torch_archive *a, const char *state_key, struct lay
     if (rc == 0)
         rc = layout_builder_state_key(b, s.key, err);
     if (rc == 0)
-        rc = note_siblings(&s);
+        rc = note_left(&s);
     return rc < 0 ? rc : add_entries(&s);
 }

@@ -96,8 +96,9 @@ def blob(dtype, shape, data):
         return open(f.name, "rb").read()
 
 
-def directory(name, tensors, others=(), parts=1, routes=None):
-    """tensors: name, file, type, shape, data"""
+def directory(name, tensors, others=(), parts=1, routes=None, says=None):
+    """tensors: name, file, type, shape, data; routes: planner_data, False for none; says: what the
+    metadata say of a tensor, where it is not so: {name: (type, shape)}"""
     path = os.path.join(OUT, name)
     os.makedirs(path, exist_ok=True)
     files, places, entries = {}, {}, {}
@@ -105,6 +106,7 @@ def directory(name, tensors, others=(), parts=1, routes=None):
         b = blob(dtype, shape, data)
         at = len(files.get(file, b""))
         files[file] = files.get(file, b"") + b
+        dtype, shape = (says or {}).get(fqn, (dtype, shape))
         zero = Size([0] * len(shape))
         places[MetadataIndex(fqn, zero, 0)] = StorageInfo(file, at, len(b))
         chunk = ChunkStorageMetadata(zero, Size(shape))
@@ -116,8 +118,10 @@ def directory(name, tensors, others=(), parts=1, routes=None):
     for file, data in files.items():
         with open(os.path.join(path, file), "wb") as f:
             f.write(data)
+    if routes is None:
+        routes = {k: (k,) for k in entries}
     with open(os.path.join(path, ".metadata"), "wb") as f:
-        pickle.dump(Metadata(entries, routes or {k: (k,) for k in entries}, places, None), f)
+        pickle.dump(Metadata(entries, routes or None, places, None), f)
 
 
 f32 = lambda *v: struct.pack("<%df" % len(v), *v)
@@ -133,13 +137,78 @@ expected = seen(weight=("F32", [2, 3], weight), bias=("F32", [2], bias), steps=(
 flat = [("weight", "__0_0.distcp", "F32", [2, 3], weight), ("bias", "__1_0.distcp", "F32", [2], bias),
         ("steps", "__0_0.distcp", "I64", [], steps)]
 directory("flat.dcp", flat, others=["train_state"])
-newer.write_json("flat.dcp", {"state_key": "", "notes": [], "tensors": expected})
+newer.write_json("flat.dcp", {"state_key": "", "notes": [], "left": ["train_state"],
+                              "tensors": expected})
 nested = [("model." + t[0],) + t[1:] for t in flat] + \
     [("optim.state.weight.exp_avg", "__0_0.distcp", "F32", [2, 3], weight)]
 routes = {t[0]: tuple(t[0].split(".", 1)) for t in nested}
 directory("nested.dcp", nested, others=["epoch"], routes=routes)
 newer.write_json("nested.dcp", {"state_key": "model", "notes": ["left aside: the tensors in 'optim'"],
-                                "tensors": expected})
+                                "left": ["optim", "epoch"], "tensors": expected})
 directory("parts.dcp", flat, parts=2)
 newer.write_json("parts.dcp", {"code": "unsupported", "word": "has tensor 'weight' in 2 parts: put it "
                                "together with 'python -m torch.distributed.checkpoint.format_utils"})
+
+# What is no model: the state of optimizers, whatever says that it is one.
+def below(way, tensors=flat):
+    return [(way + t[0],) + t[1:] for t in tensors]
+
+
+moments = [("weight.exp_avg", "__2_0.distcp", "F32", [2, 3], weight),
+           ("weight.exp_avg_sq", "__0_0.distcp", "F32", [2, 3], weight)]
+
+
+def keys(way, tensors):
+    """The keys of a way, then the name: as flatten_state_dict() says it."""
+    return {t[0]: tuple(way.split(".")) + (t[0][len(way) + 1:],) for t in tensors}
+
+
+def both(name, model, optimizer, expectation, more=(), others={}):
+    tensors = below(model + ".") + below(optimizer + ".state.", moments)
+    routes = dict(keys(model, below(model + ".")),
+                  **keys(optimizer + ".state", below(optimizer + ".state.", moments)), **others)
+    for way in more:
+        tensors += below(way + ".", flat[:1])
+        routes.update(keys(way, below(way + ".", flat[:1])))
+    directory(name, tensors, others=list(others), routes=routes)
+    newer.write_json(name, expectation)
+
+
+# dcp.save({"app": AppState(model, optimizer)}), as PyTorch's tutorial has it
+both("app.dcp", "app.model", "app.optim",
+     {"state_key": "app.model", "notes": ["left aside: the tensors in 'app.optim'"],
+      "left": ["app.optim", "app.step"], "tensors": expected},
+     others={"app.optim.param_groups.0.lr": ("app", "optim", "param_groups", 0, "lr"),
+             "app.step": ("app", "step")})
+# dcp.save({"model": AppState(model, optimizer)})
+both("within.dcp", "model.model", "model.optimizer",
+     {"state_key": "model.model", "notes": [], "left": ["model.optimizer"], "tensors": expected})
+both("beside.dcp", "app.model", "app.optim",
+     {"code": "unsupported", "word": "has tensors in 'app.model', 'app': state_key says which"},
+     more=["app.head"])
+both("app_ema.dcp", "app.model", "app.optim",
+     {"state_key": "app.model", "notes": [], "left": ["app.optim", "app.ema"], "tensors": expected},
+     more=["app.ema"])
+# without planner_data: {"model": ..., "optimizer": ...}, and a model that has names like that itself
+unplanned = below("model.") + below("optimizer.state.", moments)
+directory("unplanned.dcp", unplanned, routes=False)
+newer.write_json("unplanned.dcp", {"state_key": "model", "notes": [], "left": ["optimizer"],
+                                   "tensors": expected})
+own = below("model.") + below("optimizer.state.model.", moments)
+directory("own_model.dcp", own, routes=False)
+newer.write_json("own_model.dcp", {"state_key": "", "notes": [], "left": ["optimizer"],
+                                   "tensors": {"model." + k: v for k, v in expected.items()}})
+directory("only_optimizer.dcp", below("optimizer_0.state.", moments))
+newer.write_json("only_optimizer.dcp", {"code": "unsupported", "word": "has no tensors of a model"})
+directory("flat_optimizer.dcp", flat + below("optimizer_0.state.", moments),
+          others=["optimizer_0.param_groups.weight.lr", "lr_scheduler"])
+newer.write_json("flat_optimizer.dcp", {"state_key": "", "notes": [],
+                                        "left": ["optimizer_0", "lr_scheduler"],
+                                        "tensors": expected})
+
+# What the metadata say of a part, and what it is.
+for name, says in [("other_type.dcp", ("I64", [2, 3])), ("other_shape.dcp", ("F32", [3, 2])),
+                   ("other_rank.dcp", ("F32", [6]))]:
+    directory(name, flat, says={"weight": says})
+    newer.write_json(name, {"code": "corrupt",
+                            "word": "has tensor 'weight' with another type or shape than .metadata"})

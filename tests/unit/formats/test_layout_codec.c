@@ -125,8 +125,8 @@ struct bad_row {
 
 static const struct bad_row bad[] = {
     { "nothing", BYTES(""), SEWA_E_CORRUPT, "is empty" },
-    { "another version", BYTES("\x03\x01x"), SEWA_E_UNSUPPORTED,
-      "has version 3, this program knows 2" },
+    { "another version", BYTES("\x04\x01x"), SEWA_E_UNSUPPORTED,
+      "has version 4, this program knows 3" },
     { "no format", BYTES("\x01"), SEWA_E_CORRUPT, "breaks off at byte 1 of 1" },
     { "a format too long", BYTES("\x01\x7fx"), SEWA_E_CORRUPT, "breaks off" },
     { "more types than there are", BYTES("\x01\x01x\x7f"), SEWA_E_CORRUPT, "breaks off" },

@@ -272,6 +272,9 @@ static struct layout *of_two_files(void)
         assert_ok(layout_builder_tensor(b, &t, &err), err);
     }
     assert_ok(layout_builder_note(b, &err, "'%s' was left aside", "optimizer"), err);
+    assert_ok(layout_builder_left(b, "app.optim", &err), err);
+    assert_ok(layout_builder_left(b, "ema", &err), err);
+    assert_ok(layout_builder_left(b, "app.optim", &err), err); /* once is enough */
     assert_ok(layout_builder_state_key(b, "model", &err), err);
     assert_ok(layout_builder_last_file(b, "index.json", &err), err);
     assert_ok(layout_builder_finish(b, &l, &err), err);
@@ -292,6 +295,10 @@ static void assert_same_rest(const struct layout *a, const struct layout *b)
     assert_int_equal(a->note_count, b->note_count);
     for (size_t i = 0; i < a->note_count; i++)
         assert_string_equal(a->notes[i], b->notes[i]);
+    assert_int_equal(a->left_count, 2);
+    assert_int_equal(b->left_count, 2);
+    for (size_t i = 0; i < a->left_count; i++)
+        assert_string_equal(a->left[i], b->left[i]);
 }
 
 static void test_the_index_gives_everything_back(void **state)
@@ -302,7 +309,7 @@ static void test_the_index_gives_everything_back(void **state)
     struct sewa_error err = { 0 };
 
     assert_ok(layout_encode(l, &bytes, &err), err);
-    assert_int_equal(bytes.data[0], 2);
+    assert_int_equal(bytes.data[0], 3);
     assert_ok(layout_decode(bytes.data, bytes.len, &back, &err), err);
     assert_same_rest(l, back);
     for (size_t i = 0; i < l->count; i++) {

@@ -110,6 +110,16 @@ static void check_notes(const struct layout *l, const json_t *notes)
     }
 }
 
+/* Exactly those, in this order, where the expectation has a list. */
+static void check_left(const struct layout *l, const json_t *left)
+{
+    if (!left)
+        return;
+    assert_int_equal(l->left_count, json_array_size(left));
+    for (size_t i = 0; i < l->left_count; i++)
+        assert_string_equal(l->left[i], json_string_value(json_array_get(left, i)));
+}
+
 /* Exactly those that are expected: PyTorch's data_ptr would be the same. */
 static void check_aliases(const struct layout *l, const json_t *aliases)
 {
@@ -145,6 +155,7 @@ static void check_accepted(int fd, const struct layout *l, const json_t *expecte
     json_object_foreach(tensors, name, tensor) check_tensor(fd, l, name, tensor);
     assert_string_equal(l->state_key, json_string_value(json_object_get(expected, "state_key")));
     check_notes(l, json_object_get(expected, "notes"));
+    check_left(l, json_object_get(expected, "left"));
     check_aliases(l, json_object_get(expected, "aliases"));
     check_storages(fd, l);
 }
@@ -225,6 +236,51 @@ static void test_header_digest(void **state)
     assert_memory_not_equal(a->header_digest, b->header_digest, 32);
 }
 
+/* What state_key makes of the groups of a distributed checkpoint. */
+static const struct asked_row {
+    const char *name, *key;
+    int code;
+    const char *word; /* of the message, or the names of tensors */
+} asked[] = {
+    { "app.dcp", "app.model", 0, "bias steps weight" },
+    { "app.dcp", "app", 0, "model.bias model.steps model.weight" },
+    { "app.dcp", "app.optim", SEWA_E_UNSUPPORTED, "'app.optim' in 'app.dcp' is a trainer's state" },
+    { "app.dcp", "app.optim.state", SEWA_E_UNSUPPORTED, "is a trainer's state, which is never" },
+    { "app.dcp", "app.mod", SEWA_E_UNSUPPORTED, "has tensors in 'app.model'" },
+    { "app.dcp", ".", SEWA_E_UNSUPPORTED, "has tensors in 'app.model'" },
+    { "beside.dcp", "app.model", 0, "bias steps weight" },
+    { "beside.dcp", "app.head", 0, "weight" },
+    { "app_ema.dcp", "app.ema", 0, "weight" },
+    { "unplanned.dcp", "model", 0, "bias steps weight" },
+    { "unplanned.dcp", ".", 0, "model.bias model.steps model.weight" },
+    { "unplanned.dcp", "optimizer", SEWA_E_UNSUPPORTED, "'optimizer' in 'unplanned.dcp' is a" },
+    { "own_model.dcp", "model", 0, "bias steps weight" },
+    { "flat_optimizer.dcp", ".", 0, "bias steps weight" },
+    { "only_optimizer.dcp", ".", SEWA_E_UNSUPPORTED, "has no tensors of a model" },
+};
+
+static void test_asked(void **state)
+{
+    const struct asked_row *row = *state;
+    struct checkpoint_options options = { .state_key = row->key };
+    AUTOPTR(layout_free) struct layout *l = NULL;
+    AUTO(buf_clear) struct buf found = { 0 };
+    struct sewa_error err = { 0 };
+    int64_t bytes = 0;
+    AUTOCLOSE int fd = open_golden(row->name, &bytes);
+    int rc = checkpoint_read_directory(fd, row->name, &options, &l, &err);
+
+    if (row->code) {
+        assert_failed(rc, err, row->code, row->word);
+        return;
+    }
+    assert_ok(rc, err);
+    for (size_t i = 0; i < l->count; i++)
+        buf_printf(&found, "%s%s", i ? " " : "", l->tensors[l->by_name[i]].name);
+    assert_string_equal(buf_cstr(&found), row->word);
+    assert_string_equal(l->state_key, strcmp(row->key, ".") == 0 ? "" : row->key);
+}
+
 static int is_expectation(const struct dirent *d)
 {
     size_t n = strlen(d->d_name);
@@ -249,7 +305,7 @@ static size_t find_files(void)
 
 int main(void)
 {
-    static struct CMUnitTest tests[FILES_MAX + 4];
+    static struct CMUnitTest tests[FILES_MAX + COUNT_OF(asked) + 4];
     size_t n = 0, files = find_files();
 
     if (files == 0 || files > FILES_MAX) {
@@ -258,6 +314,9 @@ int main(void)
     }
     for (; n < files; n++)
         tests[n] = (struct CMUnitTest){ names[n], test_file, NULL, NULL, names[n] };
+    for (size_t i = 0; i < COUNT_OF(asked); i++)
+        tests[n++] =
+            (struct CMUnitTest){ asked[i].name, test_asked, NULL, NULL, (void *)&asked[i] };
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_views_are_only_for_those_who_gather);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_cut_anywhere);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_header_digest);

@@ -1,0 +1,203 @@
+/*
+ * trainer_state - by words of names: nothing else in a file says what a tensor was for.
+ */
+#include "formats/trainer_state.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "formats/layout_body.h"
+#include "formats/shown.h"
+
+enum { WORDS_MAX = 16 };
+
+/* The words of a part of a name: "actor_optim_0" has three. */
+struct words {
+    struct {
+        const char *text;
+        size_t n;
+    } word[WORDS_MAX];
+    size_t count;
+};
+
+static void split(const char *part, size_t n, struct words *ret)
+{
+    ret->count = 0;
+    for (size_t i = 0; i < n && ret->count < WORDS_MAX;) {
+        size_t length = 0;
+        while (i + length < n && part[i + length] != '_' && part[i + length] != '-')
+            length++;
+        if (length > 0) {
+            ret->word[ret->count].text = part + i;
+            ret->word[ret->count++].n = length;
+        }
+        i += length + 1;
+    }
+}
+
+/* One of several, "optimizers", is meant too, and with a number: "optimizer0". */
+static bool is_word(const char *text, size_t n, const char *word)
+{
+    size_t length = strlen(word);
+
+    if (n < length || strncasecmp(text, word, length) != 0)
+        return false;
+    if (length < n && (text[length] == 's' || text[length] == 'S'))
+        length++;
+    while (length < n && text[length] >= '0' && text[length] <= '9')
+        length++;
+    return length == n;
+}
+
+static bool has_word(const struct words *w, const char *word)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (is_word(w->word[i].text, w->word[i].n, word))
+            return true;
+    return false;
+}
+
+static bool is_optimizer(const struct words *w)
+{
+    return has_word(w, "optimizer") || has_word(w, "optim") || has_word(w, "optimiser");
+}
+
+bool trainer_state_is_key(const char *key)
+{
+    static const char *const words[] = { "scheduler", "sched",  "rng",
+                                         "sampler",   "loader", "dataloader" };
+    struct words w;
+
+    split(key, strlen(key), &w);
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (has_word(&w, words[i]))
+            return true;
+    return is_optimizer(&w) || (has_word(&w, "random") && has_word(&w, "state"));
+}
+
+/* The first part of a tensor's name: what no model has as a part of its own. */
+static bool is_state_part(const char *part, size_t n)
+{
+    static const char *const pairs[][2] = {
+        { "lr", "scheduler" },  { "lr", "sched" },         { "random", "state" },
+        { "sampler", "state" }, { "dataloader", "state" }, { "grad", "scaler" },
+        { "amp", "scaler" },    { "loss", "scaler" },
+    };
+    struct words w;
+
+    split(part, n, &w);
+    if (is_optimizer(&w) || has_word(&w, "rng") || (w.count == 1 && has_word(&w, "dataloader")))
+        return true;
+    for (size_t i = 0; i < COUNT_OF(pairs); i++)
+        if (has_word(&w, pairs[i][0]) && has_word(&w, pairs[i][1]))
+            return true;
+    return false;
+}
+
+/* "optim.state.": what such a dictionary of PyTorch's looks like, at any depth. 0: it is not there;
+ * otherwise the length of the name up to there, "app.optim". */
+static size_t find_optimizer(const char *name)
+{
+    static const char *const next[] = { ".state.", ".param_groups." };
+    struct words w;
+
+    for (size_t i = 0; i < COUNT_OF(next); i++)
+        for (const char *at = strstr(name, next[i]); at; at = strstr(at + 1, next[i])) {
+            const char *part = at;
+            while (part > name && part[-1] != '.')
+                part--;
+            split(part, (size_t)(at - part), &w);
+            if (is_optimizer(&w))
+                return (size_t)(at - name);
+        }
+    return 0;
+}
+
+/* What optimizers call the moments that they keep of a parameter. */
+static const char *ending_of_moment(const char *name)
+{
+    static const char *const moments[] = { "exp_avg",  "exp_avg_sq", "max_exp_avg_sq",
+                                           "exp_inf",  "square_avg", "momentum_buffer",
+                                           "acc_delta" };
+    const char *last = strrchr(name, '.');
+
+    for (size_t i = 0; last && i < COUNT_OF(moments); i++)
+        if (strcmp(last + 1, moments[i]) == 0)
+            return last;
+    return NULL;
+}
+
+bool trainer_state_of(const char *name, char ret[TRAINER_STATE_SIZE])
+{
+    size_t n = strcspn(name, ".");
+
+    if (!is_state_part(name, n))
+        n = find_optimizer(name);
+    const char *ending = n == 0 ? ending_of_moment(name) : NULL;
+    if (n == 0 && !ending)
+        return false;
+    if (ending)
+        snprintf(ret, TRAINER_STATE_SIZE, "*%s", ending);
+    else
+        snprintf(ret, TRAINER_STATE_SIZE, "%.*s", (int)n, name);
+    return true;
+}
+
+static size_t count_state(const struct layout *l)
+{
+    char state[TRAINER_STATE_SIZE];
+    size_t count = 0;
+
+    for (size_t i = 0; i < l->count; i++)
+        count += trainer_state_of(l->tensors[i].name, state);
+    return count;
+}
+
+/* The same layout without them. */
+static int rebuild(const struct layout *l, size_t count, struct layout **ret,
+                   struct sewa_error *err)
+{
+    AUTOPTR(layout_builder_free) struct layout_builder *b = layout_builder_new(l->format);
+    int rc = b ? layout_builder_copy_rest(b, l, err) : layout_no_memory(err, l);
+    char state[TRAINER_STATE_SIZE];
+
+    for (size_t i = 0; i < l->count && rc == 0; i++)
+        rc = trainer_state_of(l->tensors[i].name, state)
+                 ? layout_builder_left(b, state, err)
+                 : layout_builder_tensor(b, &l->tensors[i], err);
+    if (rc == 0)
+        rc = layout_builder_note(b, err,
+                                 "left aside: %zu of %zu tensors, which are a trainer's state and "
+                                 "not the model's",
+                                 count, l->count);
+    if (rc == 0)
+        rc = layout_builder_finish(b, ret, err);
+    if (rc < 0)
+        return rc;
+    (*ret)->file_bytes = l->file_bytes;
+    memcpy((*ret)->header_digest, l->header_digest, sizeof l->header_digest);
+    return 0;
+}
+
+int trainer_state_leave(struct layout **l, struct sewa_error *err)
+{
+    size_t count = count_state(*l);
+    struct layout *rest = NULL;
+
+    if (count == 0)
+        return 0;
+    if (count == (*l)->count) {
+        char state[TRAINER_STATE_SIZE], shown[SHOWN_NAME_SIZE];
+        trainer_state_of((*l)->tensors[0].name, state);
+        return sewa_fail(err, SEWA_E_UNSUPPORTED,
+                         "all %zu tensors are a trainer's state ('%s') and none is a model's",
+                         count, shown_name(state, shown));
+    }
+    int rc = rebuild(*l, count, &rest, err);
+    if (rc < 0)
+        return rc;
+    layout_free(*l);
+    *l = rest;
+    return 0;
+}
