@@ -1,6 +1,9 @@
 /*
  * layout - what a checkpoint's header says: its tensors, by name, type, shape and place.
  *
+ * Where a change of ours lets a file that did not change give another layout than before, what the
+ * index has is read again: a migration as sql/schema/0003_read_again.sql belongs to that change.
+ *
  * A layout is made by a format's reader, never changed afterwards, and may be shared by threads
  * that only read. Names and shapes live in memory that belongs to the layout.
  */
@@ -24,13 +27,6 @@
 #define LAYOUT_NOTES_MAX    100
 #define LAYOUT_LEFT_MAX     64
 #define LAYOUT_NO_ALIAS     UINT32_MAX
-
-/*
- * Raised whenever a file that did not change gives another layout than before: what the index has
- * read by older rules is read again.
- *     1  no state of trainers, in no format (trainer_state.h); what was left is said
- */
-#define LAYOUT_RULES 1
 
 struct tensor {
     const char *name; /* UTF-8, NUL-terminated, at most LAYOUT_NAME_MAX bytes, contains no NUL */

@@ -30,21 +30,22 @@ static json_t *tensor_json(const struct layout *l, const struct tensor *t)
                      tied ? json_string(tied) : json_null());
 }
 
-static json_t *notes_json(const struct layout *l)
+static json_t *texts_json(const char *const *texts, size_t count)
 {
-    AUTOJSON json_t *notes = json_array();
+    AUTOJSON json_t *list = json_array();
 
-    for (size_t i = 0; notes && i < l->note_count; i++)
-        if (json_array_append_new(notes, json_string(l->notes[i])) < 0)
+    for (size_t i = 0; list && i < count; i++)
+        if (json_array_append_new(list, json_string(texts[i])) < 0)
             return NULL;
-    return TAKE(notes);
+    return TAKE(list);
 }
 
 /* What is said of the table as a whole. */
 static int tell_layout(struct list_reply *r, const struct layout *l, struct sewa_error *err)
 {
-    r->extra = json_pack("{s:s, s:o}", "state_key", l->state_key ? l->state_key : "", "notes",
-                         notes_json(l));
+    r->extra = json_pack("{s:s, s:o, s:o}", "state_key", l->state_key ? l->state_key : "", "left",
+                         texts_json(l->left, l->left_count), "notes",
+                         texts_json(l->notes, l->note_count));
     return r->extra ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a list");
 }
 

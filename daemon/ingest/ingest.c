@@ -275,7 +275,7 @@ void ingest_watch_run(struct ingest *in, const struct run_row *run)
 
     if (run->read_again)
         log_info("ingest: run '%s': %lld checkpoints were read with another state_key than '%s' "
-                 "and are read again",
+                 "or by an older version, and are read again",
                  run->name, (long long)run->read_again, run->state_key);
     if (run->origin == RUN_FROM_API && !(what.beneath = allowed_root(in, run->path)))
         what.objection = "it is not below one of allowed_roots in the configuration";

@@ -38,6 +38,7 @@ void job_plan_free(struct job_plan *p)
     }
     free(p->candidates);
     free(p->run_name);
+    json_decref(p->state);
     json_decref(p->tensors);
     json_decref(p->warnings);
     json_decref(p->evaluator);
@@ -76,6 +77,28 @@ static char *shown_file(const char *file, const char *run)
 }
 
 /*
+ * What is taken of the files and what is left: of the first candidate, and what others have beside.
+ * "." is the file itself, as in state_key.
+ */
+static int note_state(struct making *m, const struct layout *l, struct sewa_error *err)
+{
+    struct job_plan *p = m->plan;
+
+    if (!p->state)
+        p->state = json_pack("{s:s, s:[]}", "taken", *l->state_key ? l->state_key : ".", "left");
+    json_t *left = json_object_get(p->state, "left");
+    for (size_t i = 0; left && i < l->left_count; i++) {
+        size_t k = 0;
+        while (k < json_array_size(left) &&
+               strcmp(json_string_value(json_array_get(left, k)), l->left[i]) != 0)
+            k++;
+        if (k == json_array_size(left) && json_array_append_new(left, json_string(l->left[i])) < 0)
+            return no_memory(err);
+    }
+    return left ? 0 : no_memory(err);
+}
+
+/*
  * All candidates must have the same tensors, of one kind: a signature says nothing of the state
  * that they are in their file, so tables are compared wherever they are not the same.
  */
@@ -96,6 +119,8 @@ static int compare_layout(struct making *m, const struct checkpoint_row *row,
         return rc;
     rc = layout_compare(m->first, name_a, layout, name_b, err);
     if (rc == 0)
+        rc = note_state(m, layout, err);
+    if (rc == 0)
         m->alike_id = row->layout_id;
     else if (memcmp(other.signature, m->first_row.signature, 32) == 0)
         sewa_context(err, rc, "checkpoints '%s' and '%s'", first->uid, row->uid);
@@ -109,7 +134,8 @@ static int check_layout(struct making *m, const struct checkpoint_row *row,
         return m->alike_id == row->layout_id || m->first_row.id == row->layout_id
                    ? 0
                    : compare_layout(m, row, run, err);
-    return load_layout(m, row->layout_id, &m->first_row, &m->first, err);
+    int rc = load_layout(m, row->layout_id, &m->first_row, &m->first, err);
+    return rc == 0 ? note_state(m, m->first, err) : rc;
 }
 
 /* Workers read it as it was indexed, also where the run has been changed since this moment. */

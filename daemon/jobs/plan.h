@@ -51,6 +51,8 @@ struct job_plan {
     int64_t recalibrations;  /* passes in which the evaluator makes new buffers, at most; negative:
                                 no job has told yet whether it can, and none is counted */
     double expected_seconds; /* from the last jobs like it; negative: none was measured */
+    json_t *state;           /* which of the files' states is averaged, and which are left; NULL:
+                                an older version has made the plan */
     json_t *tensors;         /* what is special about them, as dry_run shows it (needs.c) */
     json_t *warnings;        /* array of sentences */
     json_t *evaluator;       /* the program as it was configured when the job was accepted, or NULL:
@@ -85,6 +87,9 @@ int job_plan_parse(const json_t *stored, struct job_plan **ret, struct sewa_erro
 
 /* The candidates as workers are told about them (proto/worker.md). */
 json_t *job_plan_candidates(const struct job_plan *p);
+
+/* plan.state as it is shown: {"taken": "app.model", "left": ["app.optim"]}, or null. */
+json_t *job_plan_state(const struct job_plan *p);
 
 /* What dry_run shows: the same in words that the API documents. */
 json_t *job_plan_show(const struct job_plan *p);

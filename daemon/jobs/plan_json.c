@@ -53,6 +53,11 @@ json_t *job_plan_candidates(const struct job_plan *p)
     return TAKE(a);
 }
 
+json_t *job_plan_state(const struct job_plan *p)
+{
+    return p->state ? json_deep_copy(p->state) : json_null();
+}
+
 static int put_numbers(json_t *o, const struct job_plan *p)
 {
     int rc = 0;
@@ -71,6 +76,7 @@ static int put_numbers(json_t *o, const struct job_plan *p)
                    p->recalibrations < 0 ? json_null() : json_integer(p->recalibrations));
     rc |= json_put(o, "expected_seconds",
                    p->expected_seconds < 0 ? json_null() : json_real(p->expected_seconds));
+    rc |= json_put(o, "state", job_plan_state(p));
     rc |= json_put(o, "special_tensors", json_deep_copy(p->tensors));
     rc |= json_put(o, "warnings", json_deep_copy(p->warnings));
     return rc;
@@ -171,6 +177,9 @@ static void parse_numbers(struct json_reader *r, struct job_plan *p)
     p->evaluations = json_need_int(r, "evaluations", 0, INT64_MAX);
     p->recalibrations = json_get_int(r, "recalibrations", 0, JOB_RECALIBRATIONS_MAX, -1);
     p->expected_seconds = json_get_number(r, "expected_seconds", 0, INFINITY, -1);
+    const json_t *state = json_get_object(r, "state"); /* of version 0.1: none */
+    if (state && !(p->state = json_deep_copy(state)))
+        json_reader_fail(r, SEWA_E_NO_MEMORY, "state", "no memory for a plan");
     p->tensors = json_deep_copy(json_get_object(r, "special_tensors"));
     p->warnings = json_deep_copy(json_get_array(r, "warnings"));
 }

@@ -207,6 +207,7 @@ json_t *runner_result(const struct runner *r, double seconds)
     int rc = result ? 0 : -1;
     rc |= json_put(result, "selected", selected_json(r, o));
     rc |= json_put(result, "candidates", json_integer((json_int_t)r->plan->k));
+    rc |= json_put(result, "state", job_plan_state(r->plan));
     rc |= put_numbers(result, r);
     rc |= json_put(result, "baselines", baselines_json(r));
     rc |= json_put(result, "verdict", json_string(verdict_name(v)));
@@ -300,6 +301,7 @@ json_t *runner_manifest(const struct runner *r, const char *job_uid, const char 
     rc |= json_put(m, "request", job_request_json(r->request));
     rc |= json_put(m, "seed", json_integer((json_int_t)r->request->seed));
     rc |= json_put(m, "candidates", json_integer((json_int_t)r->plan->k));
+    rc |= json_put(m, "state", job_plan_state(r->plan));
     rc |= json_put(m, "ingredients", ingredients_json(r, o));
     rc |= put_numbers(m, r);
     rc |= json_put(m, "recalibrated_tensors", recalibrated_names(r));

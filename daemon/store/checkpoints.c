@@ -182,7 +182,8 @@ int checkpoint_read_again(struct db *db, int64_t run_id, const char *state_key, 
         return rc;
     bind_read_again(q, run_id, state_key, now_ms);
     stmt_bind_text(q, ":reason_code", sewa_code_info(SEWA_E_INCOMPLETE)->slug);
-    stmt_bind_text(q, ":reason", "it was read with another state_key and is read again");
+    stmt_bind_text(q, ":reason",
+                   "it was read with another state_key or by an older version, and is read again");
     rc = stmt_run(q, err);
     *ret = rc < 0 ? 0 : db_changed_rows(db);
     return rc;

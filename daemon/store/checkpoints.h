@@ -7,7 +7,8 @@
  *     changed     another identity has taken the file's place
  *     gone        the file is not there any more
  * There is at most one live (incomplete or complete) row per run and file. An incomplete row that
- * has a header digest was complete: its file is read again, with another state_key.
+ * has a header digest was complete: its file is read again, with another state_key or in another
+ * way.
  */
 #ifndef STORE_CHECKPOINTS_H
 #define STORE_CHECKPOINTS_H
@@ -45,7 +46,8 @@ struct checkpoint_row {
     uint8_t header_digest[32];
     int64_t layout_id; /* 0: none */
     char *metadata;    /* JSON object */
-    char *state_key;   /* with which the layout was read; NULL: there is none, or nobody knows */
+    char *state_key; /* with which the layout was read; NULL: there is none, or an older version has
+                        read it */
     bool has_sha256;
     uint8_t sha256[32];
     char *labels;  /* JSON object of strings */
@@ -73,9 +75,10 @@ int checkpoint_set_state(struct db *db, int64_t id, enum checkpoint_state s, int
                          struct sewa_error *err);
 
 /*
- * The complete rows of a run whose layout was read with another key become incomplete, with events,
- * until their files are read again; they keep their identity (header digest), and with it labels,
- * metrics, pin and sha256. *ret: how many.
+ * The complete rows of a run whose layout was read with another key, or with none that is known
+ * (as those of older versions), become incomplete, with events, until their files are read again;
+ * they keep their identity (header digest), and with it labels, metrics, pin and sha256. *ret: how
+ * many.
  */
 int checkpoint_read_again(struct db *db, int64_t run_id, const char *state_key, int64_t now_ms,
                           int64_t *ret, struct sewa_error *err);
@@ -163,11 +166,12 @@ struct layout_row {
     int64_t float_elements;
     char carried[160]; /* "tensor 'x' of type F8_E4M3": one that cannot be averaged; "" when there
                           is none */
+    char unfit[400];   /* why an average of such checkpoints means nothing, in words; or "" */
 };
 
 void layout_row_clear(struct layout_row *r);
 
-/* Insert it, or find the row with the same bytes. Fills id. */
+/* Insert it, or find the row with the same bytes, which is unfit now as this one is. Fills id. */
 int layout_put(struct db *db, struct layout_row *row, struct sewa_error *err);
 
 /* @with_tensors false leaves tensors NULL. 1 found, 0 none. */

@@ -129,11 +129,15 @@ SELECT state, count(*) FROM checkpoints WHERE run_id = :run_id GROUP BY state;
 -- name: checkpoint_count_all
 SELECT state, count(*) FROM checkpoints GROUP BY state;
 -- name: layout_insert
-INSERT INTO layouts (digest, signature, tensors, tensor_count, data_bytes, float_elements, carried)
-VALUES (:digest, :signature, :tensors, :tensor_count, :data_bytes, :float_elements, :carried);
+INSERT INTO layouts (digest, signature, tensors, tensor_count, data_bytes, float_elements, carried,
+                     unfit)
+VALUES (:digest, :signature, :tensors, :tensor_count, :data_bytes, :float_elements, :carried, :unfit);
 -- name: layout_by_digest
 SELECT id FROM layouts WHERE digest = :digest;
+-- The table is the same, but an older version may have judged it otherwise.
+-- name: layout_set_unfit
+UPDATE layouts SET unfit = :unfit WHERE id = :id AND unfit <> :unfit;
 -- name: layout_by_id
-SELECT id, signature, tensor_count, data_bytes, float_elements, carried,
+SELECT id, signature, tensor_count, data_bytes, float_elements, carried, unfit,
        CASE WHEN :with_tensors THEN tensors END
 FROM layouts WHERE id = :id;

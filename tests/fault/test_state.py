@@ -4,6 +4,7 @@ The rule: the operation that needs the disk fails with the right code and says w
 stands under a final name, and everything else goes on; when there is room again, so does the rest.
 """
 import contextlib
+import glob
 import os
 import resource
 import shutil
@@ -19,6 +20,8 @@ from sewa import (DEADLINE_S, ServiceTest, binary, needs_failpoints, request, to
 from toys import toy_run, toy_service
 
 JOBS = "/api/v1/jobs"
+SCHEMAS = len(glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "sql",
+                                     "schema", "*.sql")))  # each is a commit of its own
 JOB = {"run": "toy", "evaluator": "toy", "select": 3, "params": {"iterations": 3, "polish": 6}}
 
 
@@ -192,7 +195,7 @@ class FullDisk(StateTest):
         services = [self.service({"run": {"toy": {"path": self.scratch.join("toy")}},
                                   "root": {"lab": {"path": self.scratch.join("root")}}},
                                  SEWA_FAILPOINT="store_commit=errno:ENOSPC@%d" % n)
-                    for n in (3, 4, 5)]  # the first two are the schema's: without it nothing starts
+                    for n in range(SCHEMAS + 1, SCHEMAS + 4)]  # without a schema nothing starts
         for sewad in services:
             with self.subTest(environment=sewad.environment):
                 for run in ("toy", "lab.below"):

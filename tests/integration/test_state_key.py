@@ -144,6 +144,7 @@ class StateKey(ServiceTest):
         before = {run: self.sewad.wait_complete(run, len(STEPS)) for run in "rs"}
         self.sewad.stop()
         self.database("ALTER TABLE checkpoints DROP COLUMN state_key")
+        self.database("ALTER TABLE layouts DROP COLUMN unfit")
         self.database("PRAGMA user_version = 1")
         self.sewad.start()
         for run, key in [("r", "live"), ("s", "ema")]:

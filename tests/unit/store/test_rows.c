@@ -347,6 +347,16 @@ static void test_layouts_are_shared(void **state)
     assert_int_equal(layout_by_id(f->db, f->layout.id, false, &r, &f->err), 1);
     assert_null(r.tensors);
     assert_int_equal(layout_by_id(f->db, 12345, true, &r, &f->err), 0);
+    /* an older version has judged the same table otherwise */
+    snprintf(a.unfit, sizeof a.unfit, "an adapter");
+    assert_ok(layout_put(f->db, &a, &f->err), f->err);
+    assert_int_equal(a.id, f->layout.id);
+    assert_int_equal(layout_by_id(f->db, a.id, true, &r, &f->err), 1);
+    assert_string_equal(r.unfit, "an adapter");
+    assert_memory_equal(r.tensors, "table", 5);
+    layout_row_clear(&r);
+    assert_int_equal(layout_by_id(f->db, b.id, false, &r, &f->err), 1);
+    assert_string_equal(r.unfit, "");
 }
 
 static void add_job(struct fixture *f, const char *labels, int64_t at_ms, struct job_row *ret)
