@@ -102,7 +102,8 @@ static void handle_failure(struct job_write *w)
 {
     struct job *job = w->job;
 
-    log_error("job %s: cannot write to the database: %s", w->uid, w->op.err.text);
+    if (w->op.err.code != SEWA_E_CHANGED) /* digests that contradict the index are the job's end */
+        log_error("job %s: cannot write to the database: %s", w->uid, w->op.err.text);
     if (!job)
         return;
     if (w->is_success)

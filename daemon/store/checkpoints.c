@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/digest.h"
+
 static const char *const states[CHECKPOINT_STATE_COUNT] = {
     [CHECKPOINT_INCOMPLETE] = "incomplete",
     [CHECKPOINT_COMPLETE] = "complete",
@@ -222,11 +224,29 @@ int checkpoint_set_pinned(struct db *db, int64_t id, bool pinned, int64_t now_ms
     return stmt_run(q, err);
 }
 
+static int contradiction(const struct checkpoint_row *row, const uint8_t sha256[32],
+                         struct sewa_error *err)
+{
+    char now[SHA256_HEX_SIZE], before[SHA256_HEX_SIZE];
+
+    return sewa_fail(
+        err, SEWA_E_CHANGED,
+        "checkpoint '%s' has the SHA-256 %s now and had %s: the bytes of '%.120s' were "
+        "replaced, although size, time and header are the same",
+        row->uid, hex_encode(sha256, 32, now), hex_encode(row->sha256, 32, before), row->file);
+}
+
 int checkpoint_set_sha256(struct db *db, int64_t id, const uint8_t sha256[32],
                           struct sewa_error *err)
 {
-    AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_CHECKPOINT_SET_SHA256);
+    AUTO(checkpoint_row_clear) struct checkpoint_row row = { 0 };
+    int rc = checkpoint_by_id(db, id, &row, err);
 
+    if (rc <= 0)
+        return rc;
+    if (row.has_sha256)
+        return memcmp(row.sha256, sha256, 32) == 0 ? 0 : contradiction(&row, sha256, err);
+    AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_CHECKPOINT_SET_SHA256);
     stmt_bind_i64(q, ":id", id);
     stmt_bind_blob(q, ":sha256", sha256, 32);
     return stmt_run(q, err);

@@ -89,6 +89,8 @@ int checkpoint_set_metrics(struct db *db, int64_t id, const char *metrics, int64
                            struct sewa_error *err);
 int checkpoint_set_pinned(struct db *db, int64_t id, bool pinned, int64_t now_ms,
                           struct sewa_error *err);
+/* SEWA_E_CHANGED, and the row stays as it is, when it has another one: that names both. A row that
+ * is gone is fine. */
 int checkpoint_set_sha256(struct db *db, int64_t id, const uint8_t sha256[32],
                           struct sewa_error *err);
 

@@ -157,6 +157,14 @@ static void test_checkpoint_life(void **state)
     assert_ok(checkpoint_set_labels(f->db, a.id, "{\"k\":\"v\"}", 61, &f->err), f->err);
     uint8_t sha[32] = { 9 };
     assert_ok(checkpoint_set_sha256(f->db, a.id, sha, &f->err), f->err);
+    assert_ok(checkpoint_set_sha256(f->db, a.id, sha, &f->err), f->err);
+    uint8_t other[32] = { 8 };
+    assert_int_equal(checkpoint_set_sha256(f->db, a.id, other, &f->err), SEWA_E_CHANGED);
+    assert_non_null(strstr(f->err.text, a.uid));
+    assert_non_null(strstr(f->err.text, "SHA-256 0800"));
+    assert_non_null(strstr(f->err.text, "had 0900"));
+    assert_ok(checkpoint_set_sha256(f->db, 12345, other, &f->err),
+              f->err); /* gone: nothing to say */
     free(r.reason);
     r.reason = strdup("half of it is missing");
     r.state = CHECKPOINT_INCOMPLETE;
