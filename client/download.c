@@ -205,7 +205,9 @@ static int verify(struct fetch *f, struct sewa_error *err)
 
 static int fetch_into_place(struct sewa_client *c, struct fetch *f, struct sewa_error *err)
 {
-    int rc = sewa_partfile_open(&f->part, f->what->path, f->sha256, f->size, err);
+    struct sewa_sink *sink = f->what->sink;
+    int rc = sink ? sewa_partfile_stream(&f->part, sink, err)
+                  : sewa_partfile_open(&f->part, f->what->path, f->sha256, f->size, err);
 
     if (rc < 0)
         return rc;
@@ -219,7 +221,7 @@ static int fetch_into_place(struct sewa_client *c, struct fetch *f, struct sewa_
     if (rc < 0)
         return rc;
     show(f, true);
-    return sewa_partfile_publish(&f->part, err);
+    return sink ? 0 : sewa_partfile_publish(&f->part, err);
 }
 
 int sewa_artifact_download(struct sewa_client *c, const struct sewa_download *what,
@@ -228,10 +230,12 @@ int sewa_artifact_download(struct sewa_client *c, const struct sewa_download *wh
     AUTO(cleanup_fetch) struct fetch f = { .what = what, .sink.write = on_bytes, .part.fd = -1 };
 
     *ret = (struct sewa_downloaded){ 0 };
+    if (!what->path == !what->sink)
+        return sewa_fail(err, SEWA_E_INVALID, "a download goes to either a path or a sink");
     int rc = look_up(c, &f, err);
     if (rc < 0)
         return rc;
-    int there = sewa_file_matches(what->path, f.sha256, f.size, err);
+    int there = what->sink ? 0 : sewa_file_matches(what->path, f.sha256, f.size, err);
     rc = there == 0 ? fetch_into_place(c, &f, err) : there;
     if (rc < 0)
         return rc;

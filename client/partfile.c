@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "sewa/client.h"
 #include "text.h"
 
 enum { PIECE = 256 * 1024 };
@@ -116,10 +117,20 @@ int sewa_partfile_open(struct partfile *p, const char *target, const char *sha25
     return rc;
 }
 
+int sewa_partfile_stream(struct partfile *p, struct sewa_sink *sink, struct sewa_error *err)
+{
+    *p = (struct partfile){ .fd = -1, .sink = sink };
+    return sewa_sha256_begin(&p->sha, err);
+}
+
 int sewa_partfile_add(struct partfile *p, const void *data, size_t n, struct sewa_error *err)
 {
     int rc = sewa_sha256_add(&p->sha, data, n, err);
 
+    if (rc == 0 && p->sink) {
+        p->size += (int64_t)n;
+        return p->sink->write(p->sink, data, n, err);
+    }
     for (size_t done = 0; rc == 0 && done < n;) {
         ssize_t w = pwrite(p->fd, (const char *)data + done, n - done, (off_t)p->size);
         if (w < 0 && errno == EINTR)
@@ -134,8 +145,13 @@ int sewa_partfile_add(struct partfile *p, const void *data, size_t n, struct sew
 
 int sewa_partfile_restart(struct partfile *p, struct sewa_error *err)
 {
+    if (p->sink && p->size > 0)
+        return sewa_fail(err, SEWA_E_CHANGED,
+                         "the file must be sent again from its beginning, and %lld bytes have been "
+                         "handed on already",
+                         (long long)p->size);
     p->size = 0;
-    if (ftruncate(p->fd, 0) < 0)
+    if (!p->sink && ftruncate(p->fd, 0) < 0)
         return sewa_fail_errno(err, SEWA_E_IO, "cannot empty '%s'", p->path);
     return sewa_sha256_begin(&p->sha, err);
 }

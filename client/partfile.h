@@ -10,9 +10,12 @@
 
 #include "digest.h"
 
+struct sewa_sink;
+
 struct partfile {
-    char *path;   /* of the hidden file */
-    char *target; /* what it becomes */
+    char *path;             /* of the hidden file */
+    char *target;           /* what it becomes */
+    struct sewa_sink *sink; /* or there is no file, and the bytes go here as they come */
     int fd;
     int64_t size; /* bytes in it, all of them in sha */
     struct sha256 sha;
@@ -24,8 +27,12 @@ struct partfile {
  */
 int sewa_partfile_open(struct partfile *p, const char *target, const char *sha256, int64_t size,
                        struct sewa_error *err);
+
+/* No file: what goes to a sink cannot be taken back. The name is for messages. */
+int sewa_partfile_stream(struct partfile *p, struct sewa_sink *sink, struct sewa_error *err);
 int sewa_partfile_add(struct partfile *p, const void *data, size_t n, struct sewa_error *err);
-int sewa_partfile_restart(struct partfile *p, struct sewa_error *err); /* empty it */
+int sewa_partfile_restart(struct partfile *p,
+                          struct sewa_error *err); /* empty it; CHANGED: a sink has had some */
 
 /* Sync it, and put it in place. */
 int sewa_partfile_publish(struct partfile *p, struct sewa_error *err);

@@ -309,8 +309,9 @@ static int code_of(CURLcode code)
     }
 }
 
-/* Of a unix socket curl says "port 80". */
-static int no_socket(const struct sewa_client *c, struct sewa_error *err)
+/* In the words of the system: of a unix socket curl says "port 80", and of a refusal that it could
+ * not connect. The number tells callers that nobody was there. */
+static int no_connection(const struct sewa_client *c, struct sewa_error *err)
 {
     long number = 0;
 
@@ -324,8 +325,8 @@ static int transfer_failed(const struct sewa_client *c, const struct call *call,
 {
     if (call->rc < 0)
         return call->rc; /* err is filled already */
-    if (code == CURLE_COULDNT_CONNECT && c->socket)
-        return no_socket(c, err);
+    if (code == CURLE_COULDNT_CONNECT)
+        return no_connection(c, err);
     const char *why = *detail ? detail : curl_easy_strerror(code);
     switch (code_of(code)) {
     case SEWA_E_TIMEOUT:

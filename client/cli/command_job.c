@@ -1,6 +1,6 @@
 /*
  * command_job - sewactl job list, show, wait, watch, cancel, delete. Submitting is
- * command_submit.c's, files are command_files.c's.
+ * command_submit.c's, files are command_pull.c's.
  */
 #include "../cleanup.h"
 #include "commands.h"

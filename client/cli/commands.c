@@ -66,7 +66,7 @@ static const struct option checkpoint_list_options[] = {
       checkpoint_states },
     NUMBER("min-step", "N", "from this step on", 0, INT64_MAX),
     NUMBER("max-step", "N", "up to this step", 0, INT64_MAX),
-    TEXT("label", "KEY[=VALUE]", "with this label"),
+    { 'l', "label", "KEY[=VALUE]", "with this label", OPTION_TEXT, NULL, 0, 0, NULL },
     TEXT("order-by", "ORDER",
          "step, discovered_at or metric.NAME, and behind a space asc or desc; default \"step asc\""),
     LIST_OPTIONS,
@@ -151,7 +151,7 @@ static const struct option job_list_options[] = {
     { 0, "state", "STATE", "queued, starting, running, publishing, cancelling, succeeded, failed "
       "or cancelled", OPTION_WORD, NULL, 0, 0, job_states },
     { 'r', "run", "RUN", "of this run", OPTION_TEXT, NULL, 0, 0, NULL },
-    TEXT("label", "KEY[=VALUE]", "with this label"),
+    { 'l', "label", "KEY[=VALUE]", "with this label", OPTION_TEXT, NULL, 0, 0, NULL },
     TEXT("created-after", "TIME", "RFC 3339, like 2026-01-31T00:00:00Z"),
     LIST_OPTIONS,
     END,
@@ -172,15 +172,20 @@ static const struct option retry_options[] = {
 };
 
 static const struct option logs_options[] = {
+    { 'O', "to", "PATH", "into this file; default: standard output, which is - too", OPTION_TEXT, NULL,
+      0, 0, NULL },
     { 'f', "follow", NULL, "go on until the job is finished", OPTION_FLAG, NULL, 0, 0, NULL },
     END,
 };
 
 static const struct option pull_options[] = {
-    { 'o', "output", "PATH",
+    { 'O', "to", "PATH",
       "a folder for all files of the job, or (when it is no folder and does not end in /) the file "
-      "that the average becomes; default: a folder named after the job", OPTION_TEXT, NULL, 0, 0,
-      NULL },
+      "that the average becomes, or - for standard output; default: a folder named after the job",
+      OPTION_TEXT, NULL, 0, 0, NULL },
+    { 'o', "output", "FORMAT",
+      "table or name (the paths), or json (the list of the API, unchanged)",
+      OPTION_FORMAT, NULL, 0, 0, formats },
     TEXT("artifact", "NAME", "only this file"),
     PROGRESS_OPTION,
     END,
@@ -248,8 +253,12 @@ static const struct command commands[] = {
       retry_options, FORMATS_ALL, command_job_retry },
     { "job", "pull", "JOB", 1, 1, "fetch the average",
       "Every file is checked against its SHA-256 before it gets its name; one that is there already "
-      "is replaced then, and not before. What was broken off is taken up again by the same command.",
-      pull_options, FORMATS_NONE, command_job_pull },
+      "is replaced then, and not before. What was broken off is taken up again by the same command. "
+      "What goes to standard output goes before it is checked: the exit status tells.\n\n"
+      "sewactl job pull JOB -O averaged/\n"
+      "sewactl job pull JOB -O model.safetensors\n"
+      "sewactl job pull JOB --artifact manifest.json -O - | jq .ingredients",
+      pull_options, FORMATS_ALL & ~(1u << FORMAT_JSONL), command_job_pull },
     { "job", "delete", "JOB...", 1, -1, "remove finished jobs and what they have made", NULL, NULL,
       FORMATS_NONE, command_job_delete },
 

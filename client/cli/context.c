@@ -19,19 +19,23 @@
 
 /* ---- open and close ---- */
 
+void screen_measure(struct screen *s)
+{
+    struct winsize size;
+
+    if (s->is_terminal && ioctl(fileno(s->file), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        s->width = size.ws_col;
+}
+
 static void screen_open(struct screen *s, FILE *file, bool color)
 {
     const char *term = getenv("TERM");
-    struct winsize size;
 
     s->file = file;
     s->is_terminal = isatty(fileno(file)) == 1;
     s->color = s->is_terminal && color && term && *term && strcmp(term, "dumb") != 0;
-    if (s->is_terminal) {
-        s->width = 80;
-        if (ioctl(fileno(file), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-            s->width = size.ws_col;
-    }
+    s->width = s->is_terminal ? 80 : 0;
+    screen_measure(s);
 }
 
 static bool is_interrupted(void *arg)
@@ -44,7 +48,9 @@ static int check_format(struct context *c)
 {
     const struct command *k = c->arguments->command;
 
-    c->format = (enum format)arguments_number(c->arguments, "output", FORMAT_TABLE);
+    int64_t word = arguments_number(c->arguments, "output", FORMAT_TABLE);
+
+    c->format = word < 0 ? FORMAT_TABLE : (enum format)word; /* a path: the command says so */
     if (c->format == FORMAT_TABLE || (k->formats & 1u << c->format))
         return EXIT_OK;
     return explain_usage(c, "--output %s has no meaning here",
@@ -67,8 +73,7 @@ int context_open(struct context *c, const struct arguments *a)
     screen_open(&c->out, stdout, c->settings.color);
     if (c->settings.warning)
         say(c, "%s", c->settings.warning);
-    /* "--output" of a command of its own is something else */
-    if (a->command->formats != FORMATS_NONE && (rc = check_format(c)) != EXIT_OK)
+    if ((rc = check_format(c)) != EXIT_OK)
         return rc;
     const struct sewa_client_options o = { .url = c->settings.url,
                                            .unix_socket = c->settings.socket,
@@ -162,6 +167,17 @@ static const struct option *option_of_field(const struct arguments *a, const cha
     return NULL;
 }
 
+/* Nobody was there: what to look at. */
+static void say_where(struct context *c)
+{
+    const char *from = c->settings.address_from;
+
+    say(c, "is sewad running, and is this %s? %s%s",
+        c->settings.socket ? "its \"admin_socket\"" : "the address and port that it listens on",
+        from ? "The address comes from " : "It is the default address; --url or SEWA_URL name ",
+        from ? from : "another");
+}
+
 int explain(struct context *c, const struct sewa_error *err)
 {
     const struct option *o = option_of_field(c->arguments, err->pointer);
@@ -173,6 +189,8 @@ int explain(struct context *c, const struct sewa_error *err)
         sewa_text_printf(&t, "--%s: ", o->name);
     sewa_text_put(&t, err->text);
     speak(c, sewa_text_get(&t));
+    if (err->code == SEWA_E_UNREACHABLE && err->system_errno != 0)
+        say_where(c);
     return exit_of_code(err->code);
 }
 

@@ -41,6 +41,9 @@ int context_open(struct context *c, const struct arguments *a);
 /* The exit status in the end: data that could not be written is an error. */
 int context_close(struct context *c, int status);
 
+/* A terminal may have another width by now. */
+void screen_measure(struct screen *s);
+
 int64_t monotonic_ms(void);  /* only goes forward */
 int64_t wall_clock_ms(void); /* since 1970 */
 

@@ -64,18 +64,24 @@ static int check_number(const struct reader *r, const struct option *o, const ch
     return bad(r, o, value, want);
 }
 
+static int64_t find_word(const struct option *o, const char *value)
+{
+    for (int i = 0; o->words[i]; i++)
+        if (strcmp(o->words[i], value) == 0)
+            return i;
+    return -1;
+}
+
 static int check_word(const struct reader *r, const struct option *o, const char *value,
                       int64_t *ret)
 {
     AUTO(sewa_text_clear) struct text list = { 0 };
 
-    for (int i = 0; o->words[i]; i++) {
-        if (strcmp(o->words[i], value) == 0) {
-            *ret = i;
-            return 0;
-        }
+    *ret = find_word(o, value);
+    if (*ret >= 0)
+        return 0;
+    for (int i = 0; o->words[i]; i++)
         sewa_text_printf(&list, "%s%s", i ? ", " : "one of ", o->words[i]);
-    }
     return bad(r, o, value, sewa_text_get(&list));
 }
 
@@ -99,6 +105,11 @@ static int check_list(const struct reader *r, const struct option *o, const char
     }
 }
 
+static bool is_pair(const char *value)
+{
+    return value[0] != '=' && strchr(value, '=');
+}
+
 static int check_value(const struct reader *r, struct given *g)
 {
     const struct option *o = g->option;
@@ -107,13 +118,15 @@ static int check_value(const struct reader *r, struct given *g)
     switch (o->kind) {
     case OPTION_TEXT: return *v ? 0 : bad(r, o, v, "a text that is not empty");
     case OPTION_WORD: return check_word(r, o, v, &g->number);
+    case OPTION_FORMAT:
+        g->number = find_word(o, v);
+        return *v ? 0 : bad(r, o, v, "a text that is not empty");
     case OPTION_NUMBER: return check_number(r, o, v, &g->number);
     case OPTION_TEXTS:
     case OPTION_NUMBERS: return check_list(r, o, v);
     case OPTION_SELECT: return strcmp(v, "auto") == 0 ? 0 : check_list(r, o, v);
-    case OPTION_LABEL: return strcspn(v, "=") > 0 ? 0 : bad(r, o, v, "KEY=VALUE");
-    case OPTION_PARAM:
-        return strcspn(v, "=") > 0 && strchr(v, '=') ? 0 : bad(r, o, v, "NAME=VALUE");
+    case OPTION_LABEL: return is_pair(v) ? 0 : bad(r, o, v, "KEY=VALUE");
+    case OPTION_PARAM: return is_pair(v) ? 0 : bad(r, o, v, "NAME=VALUE");
     default: return 0;
     }
 }

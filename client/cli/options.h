@@ -15,6 +15,7 @@ enum option_kind {
     OPTION_FLAG,    /* no value; true in a request */
     OPTION_TEXT,    /* not empty */
     OPTION_WORD,    /* one of words */
+    OPTION_FORMAT,  /* one of words, or a path, as it was once: the number -1 */
     OPTION_NUMBER,  /* whole, from least to most */
     OPTION_TEXTS,   /* a,b,c; may be given again */
     OPTION_NUMBERS, /* 1,2,3, each from least to most; may be given again */
@@ -68,7 +69,7 @@ struct cli {
 struct given {
     const struct option *option;
     const char *value; /* NULL for a flag */
-    int64_t number;    /* of OPTION_NUMBER; the index of an OPTION_WORD */
+    int64_t number;    /* of OPTION_NUMBER; the index of an OPTION_WORD or _FORMAT */
 };
 
 struct arguments {

@@ -128,13 +128,17 @@ void progress_bytes_bar(struct text *to, const char *name, int64_t done, int64_t
 
 /* ---- showing them ---- */
 
+/* The cursor is left in the first column of the bar. Where a terminal that became narrower has
+ * broken the bar into several lines, it stands in the first of these, and all of them are below. */
+#define CLEAR "\r\033[J"
+
 /* One write each: a terminal is not shown half a line. */
 static void draw(struct progress *p, const struct text *line, int64_t now_ms)
 {
     AUTO(sewa_text_clear) struct text whole = { 0 };
     bool bar = p->mode == PROGRESS_BAR;
 
-    sewa_text_printf(&whole, "%s%s%s", bar ? "\r" : "", sewa_text_get(line), bar ? "\033[K" : "\n");
+    sewa_text_printf(&whole, "%s%s%s", bar ? CLEAR : "", sewa_text_get(line), bar ? "\r" : "\n");
     fputs(sewa_text_get(&whole), p->context->err.file);
     fflush(p->context->err.file);
     p->is_drawn = bar;
@@ -142,8 +146,9 @@ static void draw(struct progress *p, const struct text *line, int64_t now_ms)
 }
 
 /* The last column stays free: a terminal may go to the next line there. */
-static size_t width_of(const struct progress *p)
+static size_t width_of(struct progress *p)
 {
+    screen_measure(&p->context->err);
     return p->context->err.width > 1 ? p->context->err.width - 1 : 79;
 }
 
@@ -179,7 +184,7 @@ void progress_end(struct progress *p)
 {
     if (!p->is_drawn)
         return;
-    fputs("\r\033[K", p->context->err.file);
+    fputs(CLEAR, p->context->err.file);
     fflush(p->context->err.file);
     p->is_drawn = false;
 }

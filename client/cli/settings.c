@@ -18,6 +18,7 @@ enum { FILE_MAX = 64 * 1024, PLACES = 4 };
 
 /* What one place says; nearest first. */
 struct place {
+    const char *name; /* for people */
     const char *url, *socket, *token, *token_file, *timeout, *color;
 };
 
@@ -32,6 +33,7 @@ void settings_clear(struct settings *s)
 {
     free(s->url);
     free(s->socket);
+    free(s->address_from);
     wipe(s->token);
     free(s->warning);
     *s = (struct settings){ 0 };
@@ -122,12 +124,15 @@ static const char *environment(const char *name)
     return value && *value ? value : NULL;
 }
 
-static struct place of_file(const struct config_file *c)
+static struct place of_file(const char *path, const struct config_file *c)
 {
-    return (struct place){
-        c->values[CONFIG_URL],        c->values[CONFIG_SOCKET],          c->values[CONFIG_TOKEN],
-        c->values[CONFIG_TOKEN_FILE], c->values[CONFIG_REQUEST_TIMEOUT], c->values[CONFIG_COLOR]
-    };
+    return (struct place){ path,
+                           c->values[CONFIG_URL],
+                           c->values[CONFIG_SOCKET],
+                           c->values[CONFIG_TOKEN],
+                           c->values[CONFIG_TOKEN_FILE],
+                           c->values[CONFIG_REQUEST_TIMEOUT],
+                           c->values[CONFIG_COLOR] };
 }
 
 static int choose_address(struct settings *s, const struct place *places, struct sewa_error *err)
@@ -142,7 +147,8 @@ static int choose_address(struct settings *s, const struct place *places, struct
             continue;
         s->url = url ? strdup(url) : NULL;
         s->socket = socket ? strdup(socket) : NULL;
-        return (url && !s->url) || (socket && !s->socket) ? no_memory(err) : 0;
+        s->address_from = strdup(places[i].name);
+        return !s->address_from || (url && !s->url) || (socket && !s->socket) ? no_memory(err) : 0;
     }
     return 0;
 }
@@ -228,17 +234,19 @@ int settings_load(const struct arguments *a, const char *system_file, struct set
     if (rc == 0)
         rc = load_config(&s, system_file, &machine, err);
     const struct place places[PLACES] = {
-        { .url = arguments_text(a, "url"),
+        { .name = arguments_has(a, "url") ? "--url" : "--socket",
+          .url = arguments_text(a, "url"),
           .socket = arguments_text(a, "socket"),
           .token_file = arguments_text(a, "token-file"),
           .timeout = arguments_text(a, "request-timeout"),
           .color = arguments_has(a, "no-color") ? "no" : NULL },
-        { .url = environment("SEWA_URL"),
+        { .name = "SEWA_URL",
+          .url = environment("SEWA_URL"),
           .token = environment("SEWA_TOKEN"),
           .token_file = environment("SEWA_TOKEN_FILE"),
           .color = environment("NO_COLOR") ? "no" : NULL },
-        of_file(&user),
-        of_file(&machine),
+        of_file(path, &user),
+        of_file(system_file, &machine),
     };
     if (rc == 0)
         rc = choose_address(&s, places, err);

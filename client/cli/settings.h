@@ -11,6 +11,7 @@
 struct settings {
     char *url;          /* NULL: the default of the library */
     char *socket;       /* NULL: TCP */
+    char *address_from; /* who said so: "--url", a file; NULL: nobody */
     char *token;        /* NULL: none */
     int64_t timeout_ms; /* 0: the default of the library */
     bool color;         /* nobody has said no */

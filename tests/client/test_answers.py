@@ -35,16 +35,25 @@ class Refusals(CtlTest):
     def test_connections_that_break(self):
         half = reply(200, VERSION)[:-20]
         self.ask(half).expect(6, "cannot reach")
-        self.ask(iter([half, RESET])).expect(6, "cannot reach")
+        outcome = self.ask(iter([half, RESET])).expect(6, "cannot reach")
+        self.assertNotIn("is sewad running", outcome.err)  # something is there
         self.ask(iter([RESET])).expect(6, "cannot reach")
         self.ask(b"").expect(6, "cannot reach")
 
     def test_nobody_is_there(self):
         with Fake(lambda request: b"") as fake:
             url = fake.url
-        self.ctl(url)("status").expect(6, "cannot reach " + url)
+        hint = "is sewad running, and is this the address and port that it listens on?"
+        refused = "cannot reach %s: Connection refused\n" % url
+        self.ctl(url)("status").expect(6, refused, hint, "The address comes from SEWA_URL")
+        self.ctl()("status", "--url", url).expect(6, refused, hint, "comes from --url")
+        ctl = self.ctl()
+        self.scratch.write(ctl.path("sewa", "config"), "url = %s\n" % url)
+        ctl("status").expect(6, refused, hint, "comes from " + ctl.path("sewa", "config"))
+        self.assertEqual(ctl("status", "-q").err, "sewactl: " + refused)
         path = self.scratch.join("none")
-        self.ctl()("status", "--socket", path).expect(6, "unix:%s: No such file or directory" % path)
+        self.ctl()("status", "--socket", path).expect(
+            6, "unix:%s: No such file or directory" % path, 'is this its "admin_socket"?', "from --socket")
         self.scratch.write("none", "no socket")
         self.ctl()("status", "--socket", path).expect(6, "unix:%s: Connection refused" % path)
 

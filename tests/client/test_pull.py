@@ -20,7 +20,7 @@ class PullTest(CtlTest):
 
     def pull(self, answers, *words, listing=None):
         with Fake(routes({LIST: listing or self.content.listing(), FILE: answers})) as fake:
-            outcome = self.ctl(fake.url)("job", "pull", "job_1", "-o", self.target, *words)
+            outcome = self.ctl(fake.url)("job", "pull", "job_1", "-O", self.target, *words)
             self.requests = [r for r in fake.requests if r.path.endswith("model.safetensors")]
             return outcome
 
@@ -60,20 +60,49 @@ class Whole(PullTest):
             self.assertEqual(outcome.out, "job_1/model.safetensors\njob_1/manifest.json\n")
             self.assertEqual(self.read(ctl.path("job_1", "manifest.json")), b"{}")
             new = os.path.join(self.folder, "new") + "/"
-            ctl("job", "pull", "job_1", "-o", new, "-q").expect(0)
+            ctl("job", "pull", "job_1", "-O", new, "-q").expect(0)
             self.assertEqual(sorted(os.listdir(new)), ["manifest.json", "model.safetensors"])
-            ctl("job", "pull", "job_1", "-o", self.target).expect(0)  # the average alone
+            ctl("job", "pull", "job_1", "-O", self.target).expect(0)  # the average alone
             self.assertEqual(self.read(self.target), BIG)
             other = os.path.join(self.folder, "other.json")
-            ctl("job", "pull", "job_1", "--artifact", "manifest.json", "-o", other).expect(0)
+            ctl("job", "pull", "job_1", "--artifact", "manifest.json", "-O", other).expect(0)
             self.assertEqual(self.read(other), b"{}")
             ctl("job", "pull", "job_1", "--artifact", "nope").expect(3, "no file 'nope'")
+
+    def test_the_output_option_is_a_format(self):
+        """For a version it is a place too, unless it is the name of a format."""
+        manifest = Content(b"{}", "manifest.json")
+        listing = reply(200, {"items": [self.content.item(), manifest.item()]})
+        table = {LIST: listing, FILE: self.content.answer, LIST + "/manifest.json": manifest.answer}
+        with Fake(routes(table)) as fake:
+            ctl = self.ctl(fake.url)
+            outcome = ctl("job", "pull", "job_1", "-o", self.folder).expect(0, "is no format", "write -O")
+            self.assertEqual(sorted(os.listdir(self.folder)), ["manifest.json", "model.safetensors"])
+            self.assertEqual(outcome.out.split(), [os.path.join(self.folder, f) for f in
+                                                   ("model.safetensors", "manifest.json")])
+            ctl("job", "pull", "job_1", "--output=" + self.target).expect(0, "is no format")
+            self.assertEqual(self.read(self.target), BIG)
+            os.mkdir(ctl.path("json"))  # not meant
+            outcome = ctl("job", "pull", "job_1", "-o", "json", "-O", self.folder)
+            self.assertNotIn("is no format", outcome.expect(0).err)
+            self.assertEqual([a["name"] for a in outcome.json()["items"]],
+                             ["model.safetensors", "manifest.json"])
+            self.assertEqual(os.listdir(ctl.path("json")), [])
+            outcome = ctl("job", "pull", "job_1", "-o", "name").expect(0)
+            self.assertEqual(outcome.out, "job_1/model.safetensors\njob_1/manifest.json\n")
+            count = len(fake.requests)
+            ctl("job", "pull", "job_1", "-o", "here", "-O", "there").expect(2, "wanted is one of table")
+            ctl("job", "pull", "job_1", "-o", "jsonl").expect(2, "has no meaning here")
+            ctl("job", "pull", "job_1", "-o", "json", "-O", "-").expect(2, "exclude each other")
+            for words in (["cancel"], ["delete"], ["logs"]):
+                ctl("job", *words, "job_1", "-o", "json").expect(2, "has no meaning here")
+            self.assertEqual(len(fake.requests), count)
 
     def test_shards_need_a_folder(self):
         shards = [Content(b"1", "model-1.safetensors"), Content(b"2", "model-2.safetensors")]
         table = {LIST: reply(200, {"items": [s.item() for s in shards]})}
         with Fake(routes(table)) as fake:
-            self.ctl(fake.url)("job", "pull", "job_1", "-o", self.target).expect(2, "2 files")
+            self.ctl(fake.url)("job", "pull", "job_1", "-O", self.target).expect(2, "2 files")
 
     def test_a_job_without_files(self):
         with Fake(lambda request: reply(200, {"items": []})) as fake:
@@ -85,6 +114,63 @@ class Whole(PullTest):
         self.target = os.path.join(self.folder, "none", "m")
         self.check_not_there(self.pull(self.content.answer), 1, "cannot write")
         self.assertEqual(self.requests, [])
+
+
+class Stdout(PullTest):
+    def setUp(self):
+        super().setUp()
+        self.target = "-"
+
+    def raw(self, answers, *words):
+        """The bytes that come, and the exit status."""
+        with Fake(routes({LIST: self.content.listing(), FILE: answers})) as fake:
+            process = self.ctl(fake.url).start("job", "pull", "job_1", "-O", "-", *words)
+            out, err = process.communicate()
+            self.requests = [r for r in fake.requests if r.path.endswith("model.safetensors")]
+            return out, process.returncode, err.decode()
+
+    def test_the_bytes_and_nothing_else(self):
+        self.assertEqual(self.raw(self.content.answer), (BIG, 0, ""))
+
+    def test_it_is_taken_up_where_it_broke(self):
+        half = lambda request: self.content.answer(request)[:1000000]  # noqa: E731
+        out, status, _ = self.raw([half, self.content.answer])
+        self.assertEqual((out, status), (BIG, 0))
+        self.assertIn("range", self.requests[1].headers)
+
+    def test_what_cannot_be_taken_up_is_no_success(self):
+        whole = self.content.answer
+        half = lambda request: whole(request)[:1000000]  # noqa: E731
+
+        def from_the_beginning(request):
+            request.headers.pop("range")
+            return whole(request)
+        out, status, err = self.raw([half, from_the_beginning])
+        self.assertEqual(status, 4)
+        self.assertLess(len(out), len(BIG))
+        self.assertIn("handed on already", err)
+
+    def test_wrong_bytes_are_no_success(self):
+        wrong = BIG[:-1] + b"x"
+        _, status, err = self.raw(lambda request: reply(200, wrong, **self.content.headers()))
+        self.assertEqual(status, 1)
+        self.assertIn("arrived with SHA-256", err)
+
+    def test_nobody_reads(self):
+        with Fake(routes({LIST: self.content.listing(), FILE: self.content.answer})) as fake:
+            with open("/dev/full", "wb") as full:
+                self.ctl(fake.url)("job", "pull", "job_1", "-O", "-", stdout=full).expect(
+                    1, "cannot write to standard output")
+
+    def test_several_files(self):
+        shards = [Content(b"1", "model-1.safetensors"), Content(b"2", "model-2.safetensors")]
+        table = {LIST: reply(200, {"items": [s.item() for s in shards]}),
+                 LIST + "/model-2.safetensors": shards[1].answer}
+        with Fake(routes(table)) as fake:
+            ctl = self.ctl(fake.url)
+            ctl("job", "pull", "job_1", "-O", "-").expect(2, "2 files: name one with --artifact")
+            outcome = ctl("job", "pull", "job_1", "-O", "-", "--artifact", "model-2.safetensors")
+            self.assertEqual(outcome.expect(0).out, "2")
 
 
 class Broken(PullTest):
@@ -150,7 +236,7 @@ class Broken(PullTest):
         table = {LIST: self.content.listing(),
                  FILE: lambda request: iter([self.content.answer(request)[:5000], 60])}
         with Fake(routes(table)) as fake:
-            process = self.ctl(fake.url).start("job", "pull", "job_1", "-o", self.target)
+            process = self.ctl(fake.url).start("job", "pull", "job_1", "-O", self.target)
             wait_for_request(fake, 2)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate()
@@ -192,7 +278,7 @@ class Wrong(PullTest):
             content = Content(b"x", name)
             with Fake(lambda request: content.listing() if request.path.endswith("artifacts")
                       else content.answer(request)) as fake:
-                outcome = self.ctl(fake.url)("job", "pull", "job_1", "-o", self.folder + "/sub/")
+                outcome = self.ctl(fake.url)("job", "pull", "job_1", "-O", self.folder + "/sub/")
                 outcome.expect(1, "is no name for a file")
                 self.assertNotIn("\nb", outcome.err)
                 self.assertEqual(len(fake.requests), 1)
@@ -204,9 +290,9 @@ class Wrong(PullTest):
                  FILE: lambda request: iter([self.content.answer(request)[:5000], 60])}
         with Fake(routes(table)) as fake:
             ctl = self.ctl(fake.url)
-            first = ctl.start("job", "pull", "job_1", "-o", self.target)
+            first = ctl.start("job", "pull", "job_1", "-O", self.target)
             wait_for_request(fake, 2)
-            ctl("job", "pull", "job_1", "-o", self.target).expect(4, "another process is fetching")
+            ctl("job", "pull", "job_1", "-O", self.target).expect(4, "another process is fetching")
             first.send_signal(signal.SIGINT)
             first.communicate()
             self.assertEqual(first.returncode, 130)

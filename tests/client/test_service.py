@@ -127,7 +127,7 @@ class Digits(SharedServiceTest):
                      "uniform ", "lawa ", "model.safetensors ("):
             self.assertIn(word, shown)
         self.assertEqual(self.ctl("job", "show", uid).expect(0).out, shown)
-        outcome = self.ctl("job", "pull", uid, "-o", "averaged/").expect(0)
+        outcome = self.ctl("job", "pull", uid, "-O", "averaged/").expect(0)
         self.assertEqual(set(outcome.out.split()), {"averaged/model.safetensors",
                                                     "averaged/manifest.json"})
         job = self.sewad.job(uid)
@@ -280,8 +280,8 @@ class Digits(SharedServiceTest):
     def test_pulled_again_and_again(self):
         uid = self.done()
         target = self.scratch.join("again.safetensors")
-        self.ctl("job", "pull", uid, "-o", target).expect(0)
-        self.ctl("job", "pull", uid, "-o", target).expect(0, "is there already")
+        self.ctl("job", "pull", uid, "-O", target).expect(0)
+        self.ctl("job", "pull", uid, "-O", target).expect(0, "is there already")
         with open(target, "rb") as file:
             whole = file.read()
         artifact = [a for a in self.sewad.job(uid)["artifacts"] if a["name"] == "model.safetensors"][0]
@@ -289,7 +289,7 @@ class Digits(SharedServiceTest):
         with open(part, "wb") as file:
             file.write(whole[:1000])
         os.unlink(target)
-        self.ctl("job", "pull", uid, "-o", target).expect(0, "1.0 kB of it were there")
+        self.ctl("job", "pull", uid, "-O", target).expect(0, "1.0 kB of it were there")
         with open(target, "rb") as file:
             self.assertEqual(file.read(), whole)
 
@@ -312,7 +312,7 @@ class Digits(SharedServiceTest):
             shown = Ctl(self.scratch)("status", "--socket", door.path).expect(0).out
             self.assertIn("at unix:" + door.path, shown)
             ctl = Ctl(self.scratch, "unix:" + door.path)
-            ctl("job", "pull", uid, "-o", "by-socket/").expect(0)
+            ctl("job", "pull", uid, "-O", "by-socket/").expect(0)
             self.assertTrue(os.path.exists(ctl.path("by-socket", "model.safetensors")))
 
 

@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import termios
+import threading
 import time
 import unittest
 
@@ -55,6 +56,13 @@ class Terminal:
             if time.monotonic() > end or not self._read(0.5):
                 raise AssertionError("%r is not shown: %r" % (word, self.text))
 
+    def drain(self):
+        """What was written since the last time, and is there already."""
+        before = len(self.text)
+        while select.select([self.master], [], [], 0)[0] and self._read(0):
+            pass
+        return self.text[before:]
+
     def type(self, keys):
         os.write(self.master, keys)
 
@@ -75,8 +83,52 @@ class Terminal:
         """The lines that stay: what a bar has drawn over is gone."""
         lines = []
         for line in self.text.replace("\r\n", "\n").split("\n"):
-            lines.append(re.split("\r", line)[-1].replace("\033[K", ""))
+            drawn = [part for part in re.split("\r", line) if part]
+            lines.append(re.sub(r"\033\[[JK]", "", drawn[-1]) if drawn else "")
         return [line for line in lines if line]
+
+    def resize(self, columns):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+
+class Emulator:
+    """What is to be seen of a terminal that breaks its lines anew when its width changes: whole
+    lines, and the cursor as a place in one of them. Without a last row."""
+
+    def __init__(self, columns):
+        self.columns = columns
+        self.lines = [""]
+        self.row, self.at = 0, 0
+
+    def feed(self, text):
+        for piece in re.findall(r"\033\[\d*[A-Za-z]|[^\033]", text):
+            line = self.lines[self.row]
+            first = self.at // self.columns * self.columns  # of what looks like a line
+            if piece == "\r":
+                self.at = first
+            elif piece == "\n":
+                assert self.at + self.columns >= len(line), "a line end within a broken line"
+                self.row += 1
+                self.at = 0
+                if self.row == len(self.lines):
+                    self.lines.append("")
+            elif piece == "\033[J":
+                del self.lines[self.row + 1:]
+                self.lines[self.row] = line[:self.at]
+            elif piece == "\033[K":
+                rest = line[first + self.columns:]
+                self.lines[self.row] = line[:self.at].ljust(first + self.columns) + rest if rest \
+                    else line[:self.at]
+            else:
+                assert len(piece) == 1, piece
+                self.lines[self.row] = line[:self.at] + piece + line[self.at + 1:]
+                self.at += 1
+
+    def rows(self):
+        shown = []
+        for line in self.lines:
+            shown += [line[i:i + self.columns] for i in range(0, max(1, len(line)), self.columns)]
+        return [row for row in shown if row.strip()]
 
 
 class TerminalTest(CtlTest):
@@ -97,9 +149,9 @@ class Bar(TerminalTest):
                             iter([0.3, reply(200, job("succeeded"), ETag='"v3"')]))
         terminal = self.run_ctl(answer, "job", "watch", "job_1", pipe=True)
         self.assertEqual(self.status, 0)
-        self.assertIn("\rqueued [", terminal.text)
-        self.assertRegex(terminal.text, r"\rrunning \[#{20}\.{20}\] 30/60  loss 0\.5000  12 s left")
-        self.assertTrue(terminal.text.endswith("\r\033[K"), terminal.text)
+        self.assertIn("\r\033[Jqueued [", terminal.text)
+        self.assertRegex(terminal.text, r"\r\033\[Jrunning \[#{20}\.{20}\] 30/60  loss 0\.5000  12 s left")
+        self.assertTrue(terminal.text.endswith("\r\033[J"), terminal.text)
         self.assertEqual(terminal.screen(), [])
         self.assertIn("state           succeeded\n", terminal.out)
         self.assertNotIn("\033", terminal.out)
@@ -109,9 +161,41 @@ class Bar(TerminalTest):
             answer = self.table(reply(200, AT_WORK, ETag='"v1"'),
                                 iter([0.2, reply(200, job("succeeded"), ETag='"v2"')]))
             terminal = self.run_ctl(answer, "job", "wait", "job_1", columns=columns, pipe=True)
-            drawn = [d.replace("\033[K", "") for d in terminal.text.split("\r")]
+            drawn = [d.replace("\033[J", "") for d in terminal.text.split("\r")]
             self.assertLess(max(map(len, drawn)), columns)
             self.assertGreater(max(map(len, drawn)), 5)
+
+    def test_a_terminal_made_narrower_and_wider(self):
+        """Nothing is left of a bar that was broken into several lines, and the next one fits."""
+        turns = [threading.Event() for _ in range(3)]
+        count = []
+
+        def answer(request):
+            if "trace" in request.path:
+                return LOSS
+            n = len(count)
+            count.append(n)
+            if n == 0:
+                return reply(200, AT_WORK, ETag='"v0"')
+            turns[n - 1].wait(DEADLINE_S)
+            state = job("succeeded") if n == len(turns) else dict(AT_WORK, labels={"n": str(n)})
+            return reply(200, state, ETag='"v%d"' % n)
+        with Fake(answer) as fake:
+            terminal = Terminal(self.ctl(fake.url), "job", "watch", "job_1", columns=100, pipe=True)
+            emulator = Emulator(100)
+            for n, columns in enumerate((31, 17, 100)):
+                end = time.monotonic() + DEADLINE_S
+                while len(count) < n + 2 and time.monotonic() < end:
+                    time.sleep(0.01)
+                emulator.feed(terminal.drain())  # it draws before it asks
+                self.assertEqual([row[:7] for row in emulator.rows()], ["running"], emulator.rows())
+                terminal.resize(columns)
+                emulator.columns = columns
+                turns[n].set()
+            before = len(terminal.text)
+            self.assertEqual(terminal.end(), 0)
+            emulator.feed(terminal.text[before:])
+        self.assertEqual(emulator.rows(), [])
 
     def test_there_is_none_when_it_is_not_wanted(self):
         for words in (["-q"], ["--progress", "none"]):
@@ -128,9 +212,9 @@ class Bar(TerminalTest):
             return iter([whole[:1000000], 0.3, whole[1000000:2000000], 0.3, whole[2000000:]])
         listing = "GET %s/jobs/job_1/artifacts" % API
         answer = routes({listing: content.listing(), listing + "/model.safetensors": file})
-        terminal = self.run_ctl(answer, "job", "pull", "job_1", "-o", "m", pipe=True)
+        terminal = self.run_ctl(answer, "job", "pull", "job_1", "-O", "m", pipe=True)
         self.assertEqual((self.status, terminal.out), (0, "m\n"))
-        self.assertRegex(terminal.text, r"\rmodel.safetensors \[#+\.+\] [0-9.]+ [kM]B of 3\.0 MB  [0-9]")
+        self.assertRegex(terminal.text, r"\r\033\[Jmodel.safetensors \[#+\.+\] [0-9.]+ [kM]B of 3\.0 MB  [0-9]")
         self.assertEqual(terminal.screen(), ["sewactl: 'm': 3.0 MB"])
 
 

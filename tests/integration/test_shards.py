@@ -108,7 +108,7 @@ class Shards(ServiceTest):
                                   for i in range(count)] + [INDEX])
 
     def pull(self, job, path):
-        return subprocess.run([binary("sewactl"), "job", "pull", job, "-o", path], text=True,
+        return subprocess.run([binary("sewactl"), "job", "pull", job, "-O", path], text=True,
                               env=dict(os.environ, SEWA_URL="http://" + self.sewad.address),
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
 

@@ -542,6 +542,9 @@ struct sewa_download {
     const char *job;      /**< id */
     const char *artifact; /**< name */
     const char *path;     /**< of the file that is to be there in the end */
+    /** Instead of a path: gets the bytes as they come, and only the result of the call says whether
+     * they were right. */
+    struct sewa_sink *sink;
     /** Called now and then; NULL: not wanted. */
     void (*progress)(void *arg, int64_t done, int64_t size);
     void *arg;
@@ -555,7 +558,7 @@ struct sewa_downloaded {
 };
 
 /**
- * Fetch one artifact into a file.
+ * Fetch one artifact into a file, or hand its bytes on.
  *
  * The bytes go into a hidden file beside it, named after the digest; when they are complete and
  * their SHA-256 is right, the hidden file is synced and renamed. So the file at @path is either
@@ -564,7 +567,8 @@ struct sewa_downloaded {
  *
  * @return 0, SEWA_E_NOT_FOUND, SEWA_E_CORRUPT (the digest is wrong, both are in the text),
  *         SEWA_E_LOCKED (another process is fetching it to the same place), SEWA_E_IO,
- *         SEWA_E_NO_SPACE.
+ *         SEWA_E_NO_SPACE; of a sink SEWA_E_CHANGED (it broke, and can only be had again from its
+ *         beginning).
  */
 SEWA_EXPORT int sewa_artifact_download(struct sewa_client *c, const struct sewa_download *what,
                                        struct sewa_downloaded *ret, struct sewa_error *err);

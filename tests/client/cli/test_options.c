@@ -45,6 +45,9 @@ static const struct row rows[] = {
     { "run|list|-o|yaml", "'yaml', wanted is one of table, json, jsonl, name", "sewactl run list" },
     { "run|list|--url=", "--url is ''", "sewactl run list" },
     { "job|submit|-l|=v", "wanted is KEY=VALUE", "sewactl job submit" },
+    { "job|submit|-l|team", "--label is 'team', wanted is KEY=VALUE", "sewactl job submit" },
+    { "run|create|x|--label|team", "--label is 'team'", "sewactl run create" },
+    { "job|pull|j|-o|", "--output is ''", "sewactl job pull" },
     { "job|submit|-p|name", "wanted is NAME=VALUE", "sewactl job submit" },
     { "job|submit|-k|ten", "'ten'", "sewactl job submit" },
     { "job|submit|-k|5,", "a list with commas", "sewactl job submit" },
@@ -112,7 +115,7 @@ static void reads_operands(void **state)
     assert_string_equal(w.a.operands[0], "-");
 }
 
-/* "job pull -o DIR" means a place, "run list -o json" a format. */
+/* "job pull -o DIR" means a place, for a version more; "-o json" a format, as everywhere. */
 static void own_options_hide_global_ones(void **state)
 {
     (void)state;
@@ -121,6 +124,24 @@ static void own_options_hide_global_ones(void **state)
 
     assert_ok(words_parse(&w, "job|pull|j|-o|some/where", &err), err);
     assert_string_equal(arguments_text(&w.a, "output"), "some/where");
+    assert_int_equal(arguments_number(&w.a, "output", 7), -1);
+    words_clear(&w);
+    assert_ok(words_parse(&w, "job|pull|j|-o|json", &err), err);
+    assert_int_equal(arguments_number(&w.a, "output", 7), FORMAT_JSON);
+}
+
+static void labels(void **state)
+{
+    (void)state;
+    AUTO(words_clear) struct words w = { 0 };
+    struct sewa_error err;
+
+    /* an empty value is one; in a filter a key alone means any value */
+    assert_ok(words_parse(&w, "job|submit|-r|d|-l|team=|--label|a==", &err), err);
+    assert_int_equal(w.a.given_count, 3);
+    words_clear(&w);
+    assert_ok(words_parse(&w, "job|list|-l|team", &err), err);
+    assert_string_equal(arguments_text(&w.a, "label"), "team");
 }
 
 /* Whoever asks for help gets it, whatever else is wrong. */
@@ -217,6 +238,7 @@ int main(void)
         cmocka_unit_test(reads_options),
         cmocka_unit_test(reads_operands),
         cmocka_unit_test(own_options_hide_global_ones),
+        cmocka_unit_test(labels),
         cmocka_unit_test(help_wins),
         cmocka_unit_test(numbers),
         cmocka_unit_test(nearest_words),

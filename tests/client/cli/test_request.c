@@ -35,7 +35,7 @@ static const struct row rows[] = {
       "{\"params\":{\"a\":60,\"b\":true,\"c\":\"x\",\"d\":{\"e\":[1]},\"f\":1.5,\"g\":\"\","
       "\"h\":\"=\",\"i\":\"60\"}}",
       NULL },
-    { SUBMIT "-l|a=1|-l|b|-l|c=x=y", NULL, "{\"labels\":{\"a\":\"1\",\"b\":\"\",\"c\":\"x=y\"}}",
+    { SUBMIT "-l|a=1|-l|b=|-l|c=x=y", NULL, "{\"labels\":{\"a\":\"1\",\"b\":\"\",\"c\":\"x=y\"}}",
       NULL },
     { SUBMIT "--output-dtype|BF16|--max-shard-bytes|7", NULL,
       "{\"output\":{\"dtype\":\"BF16\",\"max_shard_bytes\":7}}", NULL },

@@ -1,5 +1,5 @@
 /*
- * command_files - sewactl job logs and job pull: bytes that a job has left.
+ * command_pull - sewactl job pull: the files that a job has made, here.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,72 +8,13 @@
 
 #include "../cleanup.h"
 #include "commands.h"
-#include "follow.h"
 #include "format.h"
 #include "interrupt.h"
 #include "progress.h"
-#include "visible.h"
-
-/* ---- logs ---- */
-
-/* A terminal gets no control characters; a file gets the bytes. */
-struct log_sink {
-    struct sewa_sink sink;
-    struct context *context;
-    char rest[4]; /* the beginning of a character whose end is still to come */
-    size_t rest_length;
-};
-
-static int write_out(struct log_sink *l, const void *data, size_t n, struct sewa_error *err)
-{
-    if (fwrite(data, 1, n, l->context->out.file) == n && fflush(l->context->out.file) == 0)
-        return 0;
-    return sewa_fail_errno(err, SEWA_E_IO, "cannot write the log");
-}
-
-static int show_bytes(struct log_sink *l, const char *data, size_t n, struct sewa_error *err)
-{
-    AUTO(sewa_text_clear) struct text shown = { 0 };
-
-    visible_append(&shown, data, n, VISIBLE_LINES);
-    if (shown.failed)
-        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a piece of the log");
-    return write_out(l, sewa_text_get(&shown), shown.length, err);
-}
-
-static int on_log(struct sewa_sink *self, const void *data, size_t n, struct sewa_error *err)
-{
-    struct log_sink *l = container_of(self, struct log_sink, sink);
-    AUTO(sewa_text_clear) struct text whole = { 0 };
-
-    if (!l->context->out.is_terminal)
-        return write_out(l, data, n, err);
-    sewa_text_append(&whole, l->rest, l->rest_length);
-    sewa_text_append(&whole, data, n);
-    if (whole.failed)
-        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a piece of the log");
-    size_t ready = visible_whole(whole.data, whole.length);
-    l->rest_length = whole.length - ready;
-    memcpy(l->rest, whole.data + ready, l->rest_length);
-    return show_bytes(l, whole.data, ready, err);
-}
-
-int command_job_logs(struct context *c, const struct arguments *a)
-{
-    struct log_sink l = { .sink.write = on_log, .context = c };
-    struct sewa_error err;
-
-    interrupt_catch();
-    int rc = sewa_job_logs(c->client, a->operands[0], arguments_has(a, "follow"), &l.sink, &err);
-    if (l.rest_length > 0 && rc == 0)
-        rc = show_bytes(&l, l.rest, l.rest_length, &err);
-    return rc < 0 ? explain(c, &err) : EXIT_OK;
-}
-
-/* ---- pull ---- */
 
 struct pull {
     struct context *context;
+    struct sewa_sink sink;
     struct progress progress;
     const char *artifact;
     int64_t began_ms, began_at; /* for the rate */
@@ -102,28 +43,50 @@ static bool is_file_name(const char *name)
     return *name && *name != '.';
 }
 
-static int pull_one(struct pull *p, const struct sewa_artifact *f, const char *path)
+static int on_bytes(struct sewa_sink *self, const void *data, size_t n, struct sewa_error *err)
+{
+    struct pull *p = container_of(self, struct pull, sink);
+
+    if (fwrite(data, 1, n, p->context->out.file) == n)
+        return 0;
+    return sewa_fail_errno(err, SEWA_E_IO, "cannot write to standard output");
+}
+
+/* Without a path to standard output. */
+static int fetch(struct pull *p, const struct sewa_artifact *f, const char *path,
+                 struct sewa_downloaded *ret)
 {
     struct context *c = p->context;
     struct sewa_download what = { .job = c->arguments->operands[0],
                                   .artifact = f->name,
                                   .path = path,
+                                  .sink = path ? NULL : &p->sink,
                                   .progress = on_progress,
                                   .arg = p };
-    struct sewa_downloaded done;
     struct sewa_error err;
-    char size[FORMAT_SIZE], resumed[FORMAT_SIZE];
 
     p->artifact = f->name;
     p->began_ms = 0;
-    int rc = sewa_artifact_download(c->client, &what, &done, &err);
+    p->sink.write = on_bytes;
+    int rc = sewa_artifact_download(c->client, &what, ret, &err);
     progress_end(&p->progress);
-    if (rc < 0) {
-        int status = explain(c, &err);
-        if (status == EXIT_INTERRUPTED || status == EXIT_UNREACHABLE)
-            say(c, "what has come is kept: the same command goes on with it");
+    if (rc == 0)
+        return EXIT_OK;
+    int status = explain(c, &err);
+    if (path && (status == EXIT_INTERRUPTED || status == EXIT_UNREACHABLE))
+        say(c, "what has come is kept: the same command goes on with it");
+    return status;
+}
+
+static int pull_one(struct pull *p, const struct sewa_artifact *f, const char *path)
+{
+    struct context *c = p->context;
+    struct sewa_downloaded done;
+    char size[FORMAT_SIZE], resumed[FORMAT_SIZE];
+    int status = fetch(p, f, path, &done);
+
+    if (status != EXIT_OK)
         return status;
-    }
     if (done.was_there)
         say(c, "'%s' is there already", path);
     else if (done.resumed_from > 0)
@@ -131,7 +94,8 @@ static int pull_one(struct pull *p, const struct sewa_artifact *f, const char *p
             format_bytes(done.resumed_from, resumed));
     else
         say(c, "'%s': %s", path, format_bytes(done.size, size));
-    print_name(c, path);
+    if (c->format != FORMAT_JSON)
+        print_name(c, path);
     return EXIT_OK;
 }
 
@@ -184,24 +148,50 @@ static int pull_folder(struct pull *p, const struct sewa_artifact_list *l, const
     return status;
 }
 
-/* One file under a name of its own: the average, unless another one was asked for. */
-static int pull_file(struct pull *p, const struct sewa_artifact_list *l, const char *path)
+/* One file under a name of its own: the average, unless another one was asked for. NULL: there is
+ * none, or there are several. */
+static const struct sewa_artifact *only_file(const struct context *c,
+                                             const struct sewa_artifact_list *l, size_t *ret_count)
 {
-    struct context *c = p->context;
     const struct sewa_artifact *found = NULL;
-    size_t count = 0;
 
+    *ret_count = 0;
     for (size_t i = 0; i < l->count; i++) {
         const struct sewa_artifact *f = &l->items[i];
         bool named = arguments_has(c->arguments, "artifact");
         if (!is_wanted(c, f) || (!named && strcmp(f->name, "manifest.json") == 0))
             continue;
         found = f;
-        count++;
+        ++*ret_count;
     }
+    return *ret_count == 1 ? found : NULL;
+}
+
+static int pull_file(struct pull *p, const struct sewa_artifact_list *l, const char *path)
+{
+    size_t count;
+    const struct sewa_artifact *f = only_file(p->context, l, &count);
+
     if (count > 1)
-        return explain_usage(c, "the average has %zu files: '%s' must be a folder", count, path);
-    return found ? pull_one(p, found, path) : EXIT_NOT_FOUND;
+        return explain_usage(p->context, "the average has %zu files: '%s' must be a folder", count,
+                             path);
+    return f ? pull_one(p, f, path) : EXIT_NOT_FOUND;
+}
+
+static int pull_to_stdout(struct pull *p, const struct sewa_artifact_list *l)
+{
+    struct context *c = p->context;
+    struct sewa_downloaded done;
+    size_t count;
+    const struct sewa_artifact *f = only_file(c, l, &count);
+
+    if (count > 1)
+        return explain_usage(c, "the average has %zu files: name one with --artifact", count);
+    if (!f)
+        return EXIT_NOT_FOUND;
+    if (c->out.is_terminal && (!f->media_type || strcmp(f->media_type, "application/json") != 0))
+        return explain_usage(c, "'%s' is nothing for a terminal", f->name);
+    return fetch(p, f, NULL, &done);
 }
 
 static int check_list(struct context *c, const struct sewa_artifact_list *l)
@@ -219,22 +209,56 @@ static int check_list(struct context *c, const struct sewa_artifact_list *l)
     return explain(c, &err);
 }
 
+/* --to, or --output as it was once. NULL: a folder named after the job. */
+static int read_place(struct context *c, const char **ret)
+{
+    const char *output = arguments_text(c->arguments, "output");
+
+    *ret = arguments_text(c->arguments, "to");
+    if (arguments_number(c->arguments, "output", 0) < 0) {
+        if (*ret)
+            return explain_usage(c, "--output is '%.60s', wanted is one of table, json, name",
+                                 output);
+        say(c,
+            "'%s' is no format, so it is where the files go; write -O (--to) for that: a later "
+            "version will take it for a mistake",
+            output);
+        *ret = output;
+    }
+    if (*ret && strcmp(*ret, "-") == 0 && c->format != FORMAT_TABLE)
+        return explain_usage(c, "--output and --to - exclude each other");
+    return EXIT_OK;
+}
+
+static int pull(struct pull *p, const struct sewa_artifact_list *l, const char *to)
+{
+    int status = check_list(p->context, l);
+
+    if (status != EXIT_OK)
+        return status;
+    if (to && strcmp(to, "-") == 0)
+        return pull_to_stdout(p, l);
+    return !to || is_folder(to) ? pull_folder(p, l, to ? to : p->context->arguments->operands[0])
+                                : pull_file(p, l, to);
+}
+
 int command_job_pull(struct context *c, const struct arguments *a)
 {
-    const char *to = arguments_text(a, "output");
     struct sewa_artifact_list list = { 0 };
     struct pull p = { .context = c };
     struct sewa_error err;
+    const char *to;
+    int status = read_place(c, &to);
 
+    if (status != EXIT_OK)
+        return status;
     interrupt_catch();
     progress_init(&p.progress, c);
     if (sewa_artifact_list(c->client, a->operands[0], &list, &err) < 0)
         return explain(c, &err);
-    int status = check_list(c, &list);
-    if (status == EXIT_OK && (!to || is_folder(to)))
-        status = pull_folder(&p, &list, to ? to : a->operands[0]);
-    else if (status == EXIT_OK)
-        status = pull_file(&p, &list, to);
+    status = pull(&p, &list, to);
+    if (status == EXIT_OK && c->format == FORMAT_JSON)
+        print_json(c, list.json);
     sewa_artifact_list_clear(&list);
     return status;
 }
