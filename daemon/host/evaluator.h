@@ -4,12 +4,13 @@
  *
  * All calls block, in poll() over the socket and the program's output, and give up at their
  * time-out or within about 50 ms of *cancel becoming true. After SEWA_E_EVALUATOR_DIED, _TIMEOUT,
- * _PROTOCOL or SEWA_E_CANCELLED the program and its process group are dead: evaluator_stop() and
- * start another. After SEWA_E_EVALUATOR_ERROR it is alive and may be asked again.
+ * _PROTOCOL or SEWA_E_CANCELLED the program and all that descends from it are dead:
+ * evaluator_stop() and start another. After SEWA_E_EVALUATOR_ERROR it is alive and may be asked
+ * again.
  *
- * Thread: one at a time, and the thread that started an evaluator must outlive it: the kernel
- * kills the program when that thread ends (PR_SET_PDEATHSIG), so that a killed worker leaves no
- * evaluator behind. A grandchild that makes a process group of its own is out of reach.
+ * Thread: one at a time, and the thread that started an evaluator must outlive it: when that ends,
+ * a guard kills the program and its descendants (guard.h), so that a killed worker leaves nothing
+ * behind. The process becomes a subreaper and is to have no children of its own.
  */
 #ifndef HOST_EVALUATOR_H
 #define HOST_EVALUATOR_H
@@ -113,8 +114,8 @@ struct evaluator;
 int evaluator_start(const struct evaluator_options *options, struct evaluator **ret,
                     struct sewa_error *err);
 
-/* Ask it to finish, wait for that (not at all when it is cancelled), kill what is left of its
- * process group, free all. NULL is fine. */
+/* Ask it to finish, wait for that (not at all when it is cancelled), kill what descends
+ * from it, free all. NULL is fine. */
 void evaluator_stop(struct evaluator *e);
 AUTOPTR_DEFINE(evaluator_stop, struct evaluator);
 

@@ -1,5 +1,7 @@
 /*
- * process - start an evaluator in a process group of its own, see how it ended, and end it.
+ * process - start an evaluator with a guard, see how it ended, and end it with all that came of it.
+ *
+ * A process that uses this has no other children. It becomes a subreaper.
  */
 #ifndef HOST_PROCESS_H
 #define HOST_PROCESS_H
@@ -23,20 +25,25 @@ struct process_plan {
 };
 
 struct process {
-    pid_t pid;  /* also the number of its group; 0: none */
-    bool ended; /* known to have ended; not reaped before process_kill() */
-    int status; /* as waitpid() gives it, valid when ended */
+    pid_t pid;         /* of the guard; 0: none */
+    bool ended;        /* the program is known to have ended */
+    bool is_unguarded; /* because its guard did, not by itself */
+    int status;        /* as waitpid() gives it, valid when ended */
+    int life, report;  /* pipes to the guard, see guard.h */
 };
 
 /* stdin is empty, everything above descriptor 3 is closed, signals are as in a fresh process.
  * SEWA_E_EVALUATOR_START when it cannot be run: the text says what failed. */
 int process_start(const struct process_plan *plan, struct process *ret, struct sewa_error *err);
 
-/* Look without waiting whether the leader has ended. */
+/* Look without waiting whether the program has ended; what it leaves behind is then being killed.
+ */
 bool process_has_ended(struct process *p);
 
-/* SIGKILL to the whole group, then reap the leader. Afterwards p is empty but for its status.
- * Gives up after ten seconds on one that the kernel cannot end (a hung network mount). */
+/* SIGKILL to the program and all that descends from it, whatever groups and sessions these have
+ * made; returns when none is left. Afterwards p is empty but for its status. Gives up after ten
+ * seconds on one that the kernel cannot end (a hung network mount); the guard goes on waiting for
+ * that. */
 void process_kill(struct process *p);
 
 /* "ended with exit status 3", "was killed by SIGSEGV". */

@@ -56,7 +56,10 @@ class Security(SharedServiceTest):
                           or n == "NOTIFY_SOCKET"], [])
         self.assertEqual(about["environment"]["SEEN"], "by the evaluator")
         self.assertNotIn(self.sewad.state, about["command"])
-        self.assertEqual(about["parent"], self.worker)
+        guard, = self.scratch.processes("sewa-guard")
+        self.assertEqual(about["parent"], guard)
+        with open("/proc/%d/stat" % guard, encoding="ascii") as file:
+            self.assertEqual(int(file.read().rsplit(")", 1)[1].split()[1]), self.worker)
         self.assertEqual(about["group"], about["pid"])  # signals for the worker do not reach it
         self.assertTrue(about["stdin"])
         # 0 to 2, its socket, three memories that came over it, and the one that lists /proc/self/fd

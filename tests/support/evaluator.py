@@ -13,6 +13,8 @@ model and fits every checkpoint. Options (all may be left out):
     setup_gate  path: the same for being ready
     count       path: a line with the pid for each evaluation that begins
     about       path: what this process was started with, as JSON
+    family      path: it forks processes of every kind of OFFSPRING at the start, which sleep;
+                a line with its pid, theirs and the kind for each
     say         lines that are printed at the start, half of them to stderr
     tensors     names that it insists on, else it reports a mismatch
     memory      bytes of memory to use up at the start
@@ -28,6 +30,7 @@ model and fits every checkpoint. Options (all may be left out):
 import json
 import math
 import os
+import signal
 import socket
 import struct
 import sys
@@ -261,7 +264,55 @@ def tell_about(path):
     os.rename(path + ".part", path)
 
 
+def sleep_on(path, parent, kind):
+    """The life of a descendant; it hears of nobody's end but by SIGKILL."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    append(path, "%d %d %s\n" % (parent, os.getpid(), kind))
+    time.sleep(3600)
+    os._exit(0)
+
+
+def plain(path, parent):
+    sleep_on(path, parent, "plain")
+
+
+def session(path, parent):
+    os.setsid()
+    sleep_on(path, parent, "session")
+
+
+def daemon(path, parent):
+    """Twice forked: its own parent has ended, and it has a session without a leader."""
+    os.setsid()
+    if os.fork() == 0:
+        os.chdir("/")
+        sleep_on(path, parent, "daemon")
+    os._exit(0)
+
+
+def deep(path, parent):
+    """A grandchild in a group of its own below a child in another."""
+    os.setpgid(0, 0)
+    if os.fork() == 0:
+        os.setpgid(0, 0)
+        sleep_on(path, parent, "grandchild")
+    sleep_on(path, parent, "deep")
+
+
+OFFSPRING = ("plain", "session", "daemon", "deep", "grandchild")
+
+
+def raise_family(path):
+    parent = os.getpid()
+    for kind in (plain, session, daemon, deep):
+        if os.fork() == 0:
+            kind(path, parent)
+
+
 def begin(host, options, init):
+    if options.get("family"):
+        raise_family(options["family"])
     if options.get("about"):
         tell_about(options["about"])
     for i, line in enumerate(options.get("say", [])):
