@@ -4,96 +4,11 @@ many, and clients that leave. What a well-behaved library would never send.
 import socket
 import unittest
 
-from sewa import DEADLINE_S, ServiceTest, SharedServiceTest, toy_evaluator, wait_until
+from sewa import ServiceTest, SharedServiceTest, toy_evaluator, wait_until
 from toys import toy_service
+from wire import GET, HOST, Wire
 
-HOST = b"Host: localhost\r\n"
 JSON = b"Content-Type: application/json\r\n"
-GET = b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n"
-
-
-class Answer:
-    def __init__(self, status, headers, body):
-        self.status, self.headers, self.body = status, headers, body
-
-    def __repr__(self):
-        return "%d %r %r" % (self.status, self.headers, self.body[:500])
-
-
-class Wire:
-    """A connection that sends what it is told, and reads answers one by one."""
-
-    def __init__(self, address):
-        host, port = address.rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)), timeout=DEADLINE_S)
-        self.bytes = b""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def send(self, data):
-        try:
-            self.socket.sendall(data)
-        except OSError:
-            pass  # it was closed on us; what was answered before is still to be read
-        return self
-
-    def fill(self):
-        try:
-            data = self.socket.recv(65536)
-        except ConnectionError:
-            data = b""
-        self.bytes += data
-        return bool(data)
-
-    def take(self, count):
-        while len(self.bytes) < count:
-            if not self.fill():
-                raise AssertionError("the connection ended after %r" % self.bytes[:500])
-        data, self.bytes = self.bytes[:count], self.bytes[count:]
-        return data
-
-    def line(self):
-        while b"\r\n" not in self.bytes:
-            if not self.fill():
-                raise AssertionError("the connection ended after %r" % self.bytes[:500])
-        line, self.bytes = self.bytes.split(b"\r\n", 1)
-        return line.decode("latin-1")
-
-    def chunks(self):
-        body = b""
-        while True:
-            size = int(self.line(), 16)
-            body += self.take(size)
-            self.take(2)
-            if size == 0:
-                return body
-
-    def answer(self, head=False):
-        version, status, _ = (self.line() + " ").split(" ", 2)
-        if version not in ("HTTP/1.1", "HTTP/1.0"):
-            raise AssertionError("no status line: %r" % version)
-        headers = {}
-        while True:
-            line = self.line()
-            if not line:
-                break
-            name, value = line.split(":", 1)
-            headers[name.lower()] = value.strip()
-        if head or status in ("204", "304") or status.startswith("1"):
-            return Answer(int(status), headers, b"")
-        if headers.get("transfer-encoding") == "chunked":
-            return Answer(int(status), headers, self.chunks())
-        return Answer(int(status), headers, self.take(int(headers.get("content-length", 0))))
-
-    def ended(self):
-        """Whether the other side has closed, without another byte."""
-        while self.fill():
-            pass
-        return self.bytes == b""
 
 
 def post(path, body, *fields):
@@ -330,14 +245,9 @@ class Waiting(ServiceTest):
         return wire.send(b"GET /api/v1/jobs/%s%s HTTP/1.1\r\n" % (self.job.encode(), path) + HOST +
                          b"\r\n")
 
-    def connections(self):
-        text = self.sewad.request("GET", "/metrics").expect(200).body.decode()
-        return [int(float(line.split()[1])) for line in text.splitlines()
-                if line.startswith("sewa_http_connections ")][0]
-
     def test_clients_that_leave_are_noticed(self):
         wires = [self.ask(path) for path in (b"?wait=60", b"/logs?follow=true") for _ in range(20)]
-        wait_until(lambda: self.connections() >= 40, "all are connected")
+        wait_until(lambda: self.sewad.metric("sewa_http_connections") >= 40, "all are connected")
         for i, wire in enumerate(wires):
             if i % 2:
                 wire.socket.shutdown(socket.SHUT_WR)
@@ -346,7 +256,7 @@ class Waiting(ServiceTest):
         for wire in wires[1::2]:
             wire.ended()  # whether it is answered or not: it does not have to wait for a minute
         # what is left: this question itself, and a worker with its heartbeat
-        wait_until(lambda: self.connections() <= 3, "those that have left are forgotten")
+        wait_until(lambda: self.sewad.metric("sewa_http_connections") <= 3, "those that have left are forgotten")
 
     def test_the_end_of_the_job_is_told(self):
         poll, log = self.ask(b"?wait=60"), self.ask(b"/logs?follow=true")
@@ -361,7 +271,7 @@ class Waiting(ServiceTest):
         logs = [self.ask(b"/logs?follow=true") for _ in range(5)]
         idle = [Wire(self.sewad.address) for _ in range(5)]
         half = [Wire(self.sewad.address).send(GET[:20]) for _ in range(5)]
-        wait_until(lambda: self.connections() >= 20, "all are connected")
+        wait_until(lambda: self.sewad.metric("sewa_http_connections") >= 20, "all are connected")
         self.sewad.stop()
         for wire in polls:
             self.assertIn(b'"state":"starting"', wire.answer().body)

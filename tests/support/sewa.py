@@ -7,6 +7,7 @@ sleeps and hopes.
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -171,6 +172,7 @@ class Sewad:
     """One sewad with a state directory of its own; started, stopped, killed and started again."""
 
     umask = -1  # as this process has it
+    descriptors = None  # how many it may open; None: as many as this process
 
     def __init__(self, scratch, options=None, name="sewad", **environment):
         self.scratch = scratch
@@ -199,7 +201,11 @@ class Sewad:
             return subprocess.Popen(
                 [binary("sewad"), "--config", self.config, *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, umask=self.umask,
+                preexec_fn=self._limit if self.descriptors else None,
                 env=self.scratch.environment(**dict(self.environment, **environment)))
+
+    def _limit(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
 
     def start(self, ready=True, **environment):
         """Start it and wait until it answers. @environment is for this start alone."""
@@ -260,6 +266,12 @@ class Sewad:
         except Waiting as late:
             raise Waiting("%s\n%s" % (late, self.log_text())) from None
 
+    def thread_state(self):
+        """Of its first thread, the loop: "R" when it computes, "S" when it waits."""
+        with open("/proc/%d/task/%d/stat" % (self.process.pid, self.process.pid),
+                  encoding="ascii") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+
     def log_text(self):
         try:
             with open(self.log, encoding="utf-8", errors="replace") as file:
@@ -280,6 +292,12 @@ class Sewad:
 
     def patch(self, path, body):
         return self.request("PATCH", path, body).expect(200).json()
+
+    def metric(self, name):
+        """The value of one that has no labels."""
+        text = self.request("GET", "/metrics").expect(200).body.decode()
+        return [int(float(line.split()[1])) for line in text.splitlines()
+                if line.startswith(name + " ")][0]
 
     def pages(self, path, **query):
         """All items of a list, page by page."""
