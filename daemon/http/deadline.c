@@ -14,52 +14,8 @@
 
 #include "base/clock.h"
 #include "http/reply.h"
-#include "metrics/metrics.h"
 
 enum { BODY_BYTES_PER_SECOND = 1024 };
-
-struct connection *connection_of(struct MHD_Connection *c)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
-    return info ? info->socket_context : NULL;
-}
-
-static void opened(struct server *s, struct MHD_Connection *con, void **context)
-{
-    struct connection *c = calloc(1, sizeof *c);
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(con, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-    if (!c || !info) {
-        free(c);
-        return;
-    }
-    c->fd = info->connect_fd;
-    c->idle_since_ms = clock_monotonic_ms();
-    list_append(&s->connections, &c->link);
-    s->connection_count++;
-    metric_move(METRIC_HTTP_CONNECTIONS, 1);
-    *context = c;
-}
-
-void connection_notify(void *cls, struct MHD_Connection *con, void **context,
-                       enum MHD_ConnectionNotificationCode code)
-{
-    struct server *s = ((struct listener *)cls)->server;
-    struct connection *c = *context;
-
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        opened(s, con, context);
-    } else if (c) {
-        list_remove(&c->link);
-        s->connection_count--;
-        metric_move(METRIC_HTTP_CONNECTIONS, -1);
-        free(c);
-        *context = NULL;
-    }
-}
 
 /* ---- who is late ---- */
 
@@ -77,38 +33,61 @@ static bool is_late(const struct connection *c, const struct server_deadlines *d
     return now_ms - rq->headers_done_ms > d->body_ms + rq->body_seen * 1000 / BODY_BYTES_PER_SECOND;
 }
 
-/*
- * Of a request that began and does not arrive, the client is told, behind the back of the library:
- * it knows no answer to half a request. Nothing of an answer was sent yet. Whether it gets there
- * does not matter.
- */
-static void say_late(const struct connection *c)
+int64_t deadline_waits_since(const struct connection *c)
 {
-    struct sewa_error err;
+    if (!c->request)
+        return c->idle_since_ms;
+    return c->request->headers_done_ms ? INT64_MAX : c->request->started_ms;
+}
 
-    sewa_fail(&err, SEWA_E_REQUEST_TIMEOUT, "the %s did not arrive in time",
-              c->request->headers_done_ms ? "body" : "header section");
-    AUTOFREE char *body = reply_problem_text(c->request, &err);
+/*
+ * Behind the back of the library: it knows no answer to half a request. Nothing of an answer was
+ * sent yet. Whether it gets there does not matter.
+ */
+static void say(const struct connection *c, const struct sewa_error *why)
+{
+    const struct sewa_code_info *info = sewa_code_info(why->code);
+    AUTOFREE char *body = reply_problem_text(c->request, why);
     AUTO(buf_clear) struct buf b = { 0 };
+
     if (!body)
         return;
-    buf_printf(&b,
-               "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nCache-Control: no-store\r\n"
-               "Content-Type: application/problem+json\r\nContent-Length: %zu\r\n\r\n%s",
+    buf_printf(&b, "HTTP/1.1 %d %s\r\nConnection: close\r\nCache-Control: no-store\r\n",
+               info->http_status, info->title);
+    buf_printf(&b, "Content-Type: application/problem+json\r\nContent-Length: %zu\r\n\r\n%s",
                strlen(body), body);
     send(c->fd, buf_cstr(&b), b.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* Where bytes are unread when a connection is closed, the other side may lose what we have said. */
+static void throw_away(int fd)
+{
+    char bytes[4096];
+
+    for (int i = 0; i < 64 && recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0; i++)
+        ;
+}
+
+void connection_refuse(struct connection *c, const struct sewa_error *why)
+{
+    c->timed_out = true;
+    if (c->request && !c->request->status)
+        say(c, why);
+    throw_away(c->fd);
+    shutdown(c->fd, SHUT_RDWR); /* the library sees the end and cleans up */
+}
+
 static void end_late(struct server *s, int64_t now_ms)
 {
+    struct sewa_error err;
+
     list_for_each(node, &s->connections) {
         struct connection *c = list_entry(node, struct connection, link);
         if (c->timed_out || !is_late(c, &s->o.deadlines, now_ms))
             continue;
-        c->timed_out = true;
-        if (c->request && !c->request->reply)
-            say_late(c);
-        shutdown(c->fd, SHUT_RDWR); /* the library sees the end and cleans up */
+        sewa_fail(&err, SEWA_E_REQUEST_TIMEOUT, "the %s did not arrive in time",
+                  c->request && c->request->headers_done_ms ? "body" : "header section");
+        connection_refuse(c, &err);
     }
 }
 

@@ -154,6 +154,17 @@ static enum MHD_Result refuse_at_once(struct request *rq, const struct sewa_erro
     return queue_reply(rq);
 }
 
+static enum MHD_Result await_body(struct request *rq, const struct guard *g)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    struct connection *c = connection_of(rq->connection);
+
+    if (c && info)
+        stall_headers(c, info->header_size, g->content_length, rq->headers_done_ms);
+    return MHD_YES;
+}
+
 static enum MHD_Result on_headers(struct request *rq, const char *method, const char *version)
 {
     struct guard g = { 0 };
@@ -171,13 +182,13 @@ static enum MHD_Result on_headers(struct request *rq, const char *method, const 
         return refuse_at_once(rq, &err);
     if (judge(rq, &g, &err) == 0) {
         rq->refused = rq->status != 0;
-        return MHD_YES;
+        return await_body(rq, &g);
     }
     if (g.expects_continue || g.content_length > DISCARD_MAX)
         return refuse_at_once(rq, &err);
     reply_error(rq, &err);
     rq->refused = true;
-    return MHD_YES;
+    return await_body(rq, &g);
 }
 
 static enum MHD_Result on_body(struct request *rq, const char *data, size_t *n)
@@ -206,7 +217,11 @@ static void suspend(struct request *rq)
 
 static enum MHD_Result on_complete(struct request *rq)
 {
+    struct connection *c = connection_of(rq->connection);
+
     rq->body_done = true;
+    if (c)
+        stall_end(c);
     if (!rq->status && buf_failed(&rq->body))
         reply_fail(rq, SEWA_E_NO_MEMORY, "no memory for the request");
     if (!rq->status && !rq->held) {
@@ -262,6 +277,7 @@ void exchange_end(void *cls, struct MHD_Connection *con, void **state,
     (void)cls;
     (void)code;
     if (c) {
+        stall_end(c);
         c->request = NULL;
         c->idle_since_ms = clock_monotonic_ms();
     }

@@ -32,13 +32,14 @@ static int split_address(const char *listen_text, char *host, size_t size, int64
     return 0;
 }
 
-static bool is_loopback(const struct sockaddr *a)
+static bool is_loopback(const struct addrinfo *found)
 {
-    if (a->sa_family == AF_INET)
-        return (ntohl(((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr) >> 24) == 127;
-    if (a->sa_family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr);
-    return false;
+    struct sockaddr_storage address = { 0 };
+    struct client c;
+
+    memcpy(&address, found->ai_addr, found->ai_addrlen);
+    client_of(&address, &c);
+    return c.kind == CLIENT_LOOPBACK;
 }
 
 static int find_address(const struct server *s, struct addrinfo **ret, struct sewa_error *err)
@@ -54,7 +55,7 @@ static int find_address(const struct server *s, struct addrinfo **ret, struct se
     if (getaddrinfo(strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, port, &hints, ret) != 0)
         return sewa_fail(err, SEWA_E_CONFIG, "listen = '%s': '%s' is not a numeric address",
                          s->o.listen, host);
-    if (!s->o.loopback_only || is_loopback((*ret)->ai_addr))
+    if (!s->o.loopback_only || is_loopback(*ret))
         return 0;
     freeaddrinfo(*ret);
     return sewa_fail(err, SEWA_E_CONFIG,

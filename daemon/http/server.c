@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -20,44 +21,55 @@ static const struct server_deadlines usual_deadlines = {
     .first_request_ms = 15000, .next_request_ms = 75000, .headers_ms = 15000, .body_ms = 20000
 };
 
-static void rearm(struct listener *l);
-
-static void pump(struct listener *l)
-{
-    MHD_run(l->mhd);
-    rearm(l);
-}
-
 static void on_timer(uv_timer_t *t)
 {
-    pump(container_of(t, struct listener, timer));
+    server_pump(container_of(t, struct listener, timer));
 }
 
 static void on_poll(uv_poll_t *p, int status, int events)
 {
     (void)status;
     (void)events;
-    pump(container_of(p, struct listener, poll));
+    server_pump(container_of(p, struct listener, poll));
 }
 
-static void rearm(struct listener *l)
+static void on_again(uv_idle_t *i)
 {
-    MHD_UNSIGNED_LONG_LONG ms;
-
-    if (uv_is_closing((uv_handle_t *)&l->timer))
-        return;
-    if (MHD_get_timeout(l->mhd, &ms) == MHD_YES)
-        uv_timer_start(&l->timer, on_timer, ms, 0);
-    else
-        uv_timer_stop(&l->timer);
+    server_pump(container_of(i, struct listener, again));
 }
 
-/* The library's timeout does not count what is being resumed; and not pump() at once, because this
- * may be called from within a callback of the library. */
+/*
+ * At once means in the next round of the loop, and not by a timer of 0 ms: as long as those come
+ * due the loop looks at nothing else (libuv 1.44), and a library that is never content would keep
+ * signals and deadlines out for ever. And not from here, because this may be called from within a
+ * callback of the library.
+ */
 static void wake(struct listener *l)
 {
-    if (!uv_is_closing((uv_handle_t *)&l->timer))
-        uv_timer_start(&l->timer, on_timer, 0, 0);
+    if (!uv_is_closing((uv_handle_t *)&l->again))
+        uv_idle_start(&l->again, on_again);
+}
+
+static bool rearm(struct listener *l)
+{
+    MHD_UNSIGNED_LONG_LONG ms;
+    bool wants = MHD_get_timeout(l->mhd, &ms) == MHD_YES;
+
+    uv_idle_stop(&l->again);
+    uv_timer_stop(&l->timer);
+    if (uv_is_closing((uv_handle_t *)&l->timer) || !wants)
+        return false;
+    if (ms == 0)
+        wake(l);
+    else
+        uv_timer_start(&l->timer, on_timer, ms, 0);
+    return ms == 0;
+}
+
+void server_pump(struct listener *l)
+{
+    MHD_run(l->mhd);
+    stall_look(l, rearm(l));
 }
 
 static void resume(struct request *rq)
@@ -94,6 +106,9 @@ static void on_sweep(uv_timer_t *t)
     struct server *s = container_of(t, struct server, sweep);
 
     deadline_sweep(s, clock_monotonic_ms());
+    for (size_t i = 0; i < COUNT_OF(s->sides); i++)
+        if (s->sides[i].mhd)
+            admit_again(&s->sides[i]);
 }
 
 /* ---- starting ---- */
@@ -116,33 +131,42 @@ static void SEWA_PRINTF(2, 0) on_library_log(void *cls, const char *format, va_l
     log_debug("http: %s", text);
 }
 
-static int start_listener(struct server *s, struct listener *l, unsigned side, int fd,
+/* Of each listener: the library waits for nobody, and gets its connections from admit.c. */
+static struct MHD_Daemon *start_library(struct listener *l, unsigned max)
+{
+    return MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0,
+        NULL, NULL, exchange_go_on, l, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
+        max + 1, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, l,
+        MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED, exchange_end,
+        l, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, l, MHD_OPTION_END);
+}
+
+static int start_listener(struct server *s, struct listener *l, unsigned side, int fd, unsigned max,
                           struct sewa_error *err)
 {
     l->server = s;
     l->side = side;
-    l->mhd = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, exchange_go_on,
-        l, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
-        s->o.connection_max, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, l,
-        MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED, exchange_end,
-        l, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, l, MHD_OPTION_END);
-    if (!l->mhd) {
-        close(fd);
+    l->fd = fd;
+    list_init(&l->chunked);
+    l->mhd = start_library(l, max);
+    if (!l->mhd)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "cannot start the HTTP library");
-    }
     int epoll = MHD_get_daemon_info(l->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     uv_timer_init(s->loop, &l->timer);
-    l->timer_open = true;
+    uv_idle_init(s->loop, &l->again);
+    l->timer_open = l->again_open = true;
     int rc = uv_poll_init(s->loop, &l->poll, epoll);
     if (rc < 0)
         return sewa_fail(err, SEWA_E_IO, "cannot watch the HTTP library: %s", uv_strerror(rc));
     l->poll_open = true;
     uv_poll_start(&l->poll, UV_READABLE, on_poll);
-    pump(l);
-    return 0;
+    rc = admit_start(l, fd, max, err);
+    if (rc == 0)
+        server_pump(l);
+    return rc;
 }
 
 static void on_panic(void *cls, const char *file, unsigned line, const char *reason)
@@ -160,7 +184,8 @@ static int start_workers(struct server *s, struct sewa_error *err)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the HTTP server");
     /* the state directory is ours alone (it is locked), so a socket that is there is a leftover */
     int rc = listen_unix(s->worker_socket, 0600, &fd, err);
-    return rc < 0 ? rc : start_listener(s, &s->sides[1], ROUTE_WORKER, fd, err);
+    return rc < 0 ? rc
+                  : start_listener(s, &s->sides[1], ROUTE_WORKER, fd, s->places.inner_max, err);
 }
 
 /* Nothing depends on it, so a directory that is not there is no reason not to start. */
@@ -177,9 +202,17 @@ static int start_administration(struct server *s, struct sewa_error *err)
     }
     s->admin_socket = strdup(s->o.admin_socket);
     if (s->admin_socket)
-        return start_listener(s, &s->sides[2], ROUTE_PUBLIC, fd, err);
+        return start_listener(s, &s->sides[2], ROUTE_PUBLIC, fd, s->places.inner_max, err);
     close(fd);
     return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the HTTP server");
+}
+
+static void plan_places(struct server *s)
+{
+    struct rlimit limit;
+    bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+
+    places_plan(known ? limit.rlim_cur : UINT64_MAX, s->o.connection_max, &s->places);
 }
 
 int server_start(const struct server_options *o, uv_loop_t *loop, struct server **ret,
@@ -196,10 +229,13 @@ int server_start(const struct server_options *o, uv_loop_t *loop, struct server 
     s->loop = loop;
     list_init(&s->requests);
     list_init(&s->connections);
+    for (size_t i = 0; i < COUNT_OF(s->sides); i++)
+        s->sides[i].fd = -1;
+    plan_places(s);
     MHD_set_panic_func(on_panic, NULL);
     int rc = listen_tcp(s, &fd, err);
     if (rc == 0)
-        rc = start_listener(s, &s->sides[0], ROUTE_PUBLIC, fd, err);
+        rc = start_listener(s, &s->sides[0], ROUTE_PUBLIC, fd, s->places.public_max, err);
     if (rc == 0)
         rc = start_workers(s, err);
     if (rc == 0)
@@ -288,15 +324,21 @@ static void answer_held(struct server *s)
 
 static void stop_listener(struct server *s, struct listener *l)
 {
-    if (!l->mhd)
-        return;
+    if (l->door_open)
+        close_handle(s, (uv_handle_t *)&l->door);
+    if (l->fd >= 0)
+        close(l->fd);
     if (l->poll_open)
         close_handle(s, (uv_handle_t *)&l->poll);
     if (l->timer_open)
         close_handle(s, (uv_handle_t *)&l->timer);
+    if (l->again_open)
+        close_handle(s, (uv_handle_t *)&l->again);
+    if (!l->mhd)
+        return;
     for (int i = 0; i < 4; i++)
-        MHD_run(l->mhd);     /* send what is there */
-    MHD_stop_daemon(l->mhd); /* closes the listening socket */
+        MHD_run(l->mhd); /* send what is there */
+    MHD_stop_daemon(l->mhd);
     l->mhd = NULL;
 }
 

@@ -1,11 +1,12 @@
 /*
  * server_body - the inside of a server, for the files that are one: server.c (starting, running,
- * stopping), listen.c (sockets), exchange.c (the life of one request), deadline.c (connections and
- * who is late).
+ * stopping), listen.c (sockets), admit.c (who gets a connection), exchange.c (the life of one
+ * request), deadline.c (who is late), stall.c (bodies that make the library spin).
  */
 #ifndef HTTP_SERVER_BODY_H
 #define HTTP_SERVER_BODY_H
 
+#include "http/places.h"
 #include "http/server.h"
 
 struct listener {
@@ -14,23 +15,46 @@ struct listener {
     struct MHD_Daemon *mhd;
     uv_poll_t poll;
     uv_timer_t timer;
-    bool poll_open, timer_open;
+    uv_idle_t again; /* the library wants to be run at once */
+    bool poll_open, timer_open, again_open;
+
+    /* admit.c */
+    int fd; /* where clients knock; -1: there is none */
+    uv_poll_t door;
+    bool door_open; /* the handle is */
+    bool is_shut;   /* nobody is let in at the moment */
+    unsigned max, count;
+    struct list arriving; /* accepted, and not yet announced by the library */
+
+    /* stall.c */
+    struct list chunked;    /* connections in the midst of a body in chunks */
+    unsigned restless_runs; /* in a row, after each of which the library wanted another at once */
 };
 
 /* One connection, so that one that never sends a request has a deadline too. */
 struct connection {
-    struct list link;
+    struct list link; /* of the server, or of the listener's arriving */
+    struct listener *listener;
     int fd;
+    struct client client;
     int64_t idle_since_ms;
     bool had_request;
     bool timed_out; /* its end was announced */
     struct request *request;
+
+    /* stall.c */
+    int64_t accounted; /* bytes of requests before the body in chunks that is looked at */
+    struct list chunk_link;
+    int64_t body_seen; /* when it was looked at last */
+    int64_t moved_ms;  /* when more had come */
+    int unread_looks;  /* in a row that found bytes which the library does not read */
 };
 
 struct server {
     struct server_options o;
     uv_loop_t *loop;
     struct listener sides[3]; /* public, worker, administration */
+    struct places places;
     struct list requests;
     struct list connections;
     unsigned connection_count;
@@ -65,7 +89,13 @@ enum MHD_Result exchange_go_on(void *cls, struct MHD_Connection *con, const char
 void exchange_end(void *cls, struct MHD_Connection *con, void **state,
                   enum MHD_RequestTerminationCode code);
 
-/* ---- deadline.c ---- */
+/* ---- admit.c ---- */
+
+/* Let clients in through this socket, which is the listener's from now on. */
+int admit_start(struct listener *l, int fd, unsigned max, struct sewa_error *err);
+
+/* Try again, when nobody is let in: something may have changed. */
+void admit_again(struct listener *l);
 
 /* A callback of the library; cls is the listener. */
 void connection_notify(void *cls, struct MHD_Connection *con, void **context,
@@ -73,7 +103,32 @@ void connection_notify(void *cls, struct MHD_Connection *con, void **context,
 
 struct connection *connection_of(struct MHD_Connection *c);
 
+/* ---- deadline.c ---- */
+
 /* Once a second: end what is late, and answer what nobody waits for any more. */
 void deadline_sweep(struct server *s, int64_t now_ms);
+
+/* Since when we wait for bytes of a request that has no body yet; INT64_MAX: we do not. */
+int64_t deadline_waits_since(const struct connection *c);
+
+/* Tell the client why, unless an answer was begun, and end the connection. */
+void connection_refuse(struct connection *c, const struct sewa_error *why);
+
+/* ---- stall.c ---- */
+
+/* The header section of a request was read, so long; content_length is -1 where the body comes in
+ * chunks. */
+void stall_headers(struct connection *c, size_t headers, int64_t content_length, int64_t now_ms);
+
+/* The body is there, or it will not come. */
+void stall_end(struct connection *c);
+
+/* After each run of the library: @again when it wants to be run at once. */
+void stall_look(struct listener *l, bool again);
+
+/* ---- server.c ---- */
+
+/* Run the library, and arrange for its next run. */
+void server_pump(struct listener *l);
 
 #endif

@@ -5,6 +5,7 @@
 #include "fake.h"
 
 #include <errno.h>
+#include <ifaddrs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -451,6 +452,108 @@ static void test_worker_socket(void **state)
     close(c.fd);
 }
 
+/* ---- who gets a connection ---- */
+
+static unsigned short port_of(const struct service *s)
+{
+    return (unsigned short)atoi(strrchr(server_address(s->server), ':') + 1);
+}
+
+static void expect_connections(struct service *s, unsigned count)
+{
+    for (int64_t end_ms = clock_monotonic_ms() + PATIENCE_MS;
+         server_connections(s->server) != count;) {
+        assert_true(clock_monotonic_ms() < end_ms);
+        pump(s, NULL);
+    }
+}
+
+/* An address of this machine that is not its loopback: who comes from there is a stranger. */
+static bool find_own_address(struct sockaddr_in *ret)
+{
+    struct ifaddrs *all, *a;
+    bool found = false;
+
+    if (getifaddrs(&all) < 0)
+        return false;
+    for (a = all; a && !found; a = a->ifa_next) {
+        if (!a->ifa_addr || a->ifa_addr->sa_family != AF_INET)
+            continue;
+        *ret = *(const struct sockaddr_in *)(const void *)a->ifa_addr;
+        found = (ntohl(ret->sin_addr.s_addr) >> 24) != 127;
+    }
+    freeifaddrs(all);
+    return found;
+}
+
+/* Of 64 places an address of another machine has 4. */
+static void test_too_many_from_one_address(void **state)
+{
+    struct service s;
+    struct sewa_error err = { 0 };
+    struct client remote[5], here;
+    struct sockaddr_in own;
+
+    (void)state;
+    if (!find_own_address(&own)) {
+        print_message("skipped: this machine has no address but its loopback\n");
+        skip();
+    }
+    prepare(&s);
+    struct server_options o = options_of(&s);
+    o.listen = "0.0.0.0:0";
+    o.loopback_only = false;
+    o.connection_max = 64;
+    assert_ok(server_start(&o, &s.loop, &s.server, &err), err);
+    own.sin_port = htons(port_of(&s));
+    for (size_t i = 0; i < COUNT_OF(remote); i++) {
+        memset(&remote[i], 0, sizeof remote[i]);
+        remote[i].fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(remote[i].fd, (struct sockaddr *)&own, sizeof own), 0);
+    }
+    expect(&s, &remote[4], NULL);
+    assert_memory_equal(remote[4].got, "HTTP/1.1 503 ", 13);
+    assert_non_null(strstr(remote[4].got, "too many connections"));
+    expect_connections(&s, 4);
+    ask(&remote[3], "/now");
+    expect(&s, &remote[3], "{\"it\":\"works\"}");
+    open_client(&s, &here);
+    ask(&here, "/now");
+    expect(&s, &here, "{\"it\":\"works\"}");
+    close(here.fd);
+    for (size_t i = 0; i < COUNT_OF(remote); i++)
+        close(remote[i].fd);
+    stop(&s);
+    release(&s);
+}
+
+/* All places are taken by requests that are held: a newcomer waits until one of them ends. */
+static void test_no_place_is_free(void **state)
+{
+    struct service s;
+    struct sewa_error err = { 0 };
+    struct client held, fresh;
+
+    (void)state;
+    prepare(&s);
+    struct server_options o = options_of(&s);
+    o.connection_max = 1;
+    assert_ok(server_start(&o, &s.loop, &s.server, &err), err);
+    open_client(&s, &held);
+    ask(&held, "/hold");
+    expect_held(&s, true);
+    open_client(&s, &fresh);
+    ask(&fresh, "/now");
+    for (int64_t until_ms = clock_monotonic_ms() + 3 * HASTE_MS; clock_monotonic_ms() < until_ms;)
+        pump(&s, &fresh); /* longer than who is silent may be, and the sweep has looked */
+    assert_true(seen.held && fresh.n == 0 && server_connections(s.server) == 1);
+    close(held.fd);
+    expect(&s, &fresh, "{\"it\":\"works\"}");
+    close(fresh.fd);
+    stop(&s);
+    release(&s);
+}
+
 /* ---- starting ---- */
 
 static void test_addresses(void **state)
@@ -536,6 +639,8 @@ int main(void)
         WITH_SERVER(test_handler_without_an_answer),
         WITH_SERVER(test_no_memory_for_any_answer),
         WITH_SERVER(test_worker_socket),
+        cmocka_unit_test(test_too_many_from_one_address),
+        cmocka_unit_test(test_no_place_is_free),
         cmocka_unit_test(test_addresses),
         WITH_SERVER(test_places_that_are_taken),
     };
