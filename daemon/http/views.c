@@ -60,6 +60,19 @@ static json_t *view_object_or_null(const char *text)
     return json_null();
 }
 
+/* Why it may be chosen and not averaged, before anybody asks for a job. */
+static json_t *view_unfit(const struct layout_row *layout)
+{
+    char text[200];
+
+    if (!layout || (!layout->unfit[0] && !layout->carried[0]))
+        return json_null();
+    if (layout->unfit[0])
+        return view_reason("unsupported", layout->unfit);
+    snprintf(text, sizeof text, "%s cannot be averaged by this version", layout->carried);
+    return view_reason("unsupported", text);
+}
+
 json_t *view_checkpoint(const struct checkpoint_row *c, const struct run_row *run,
                         const struct layout_row *layout)
 {
@@ -83,6 +96,7 @@ json_t *view_checkpoint(const struct checkpoint_row *c, const struct run_row *ru
     rc |= json_put(o, "sha256", view_digest(c->has_sha256, c->sha256));
     rc |= json_put(o, "tensors", layout ? json_integer(layout->tensor_count) : json_null());
     rc |= json_put(o, "parameters", layout ? json_integer(layout->float_elements) : json_null());
+    rc |= json_put(o, "averaging_refused", view_unfit(layout));
     rc |= json_put(o, "labels", view_parsed(c->labels));
     rc |= json_put(o, "metrics", view_parsed(c->metrics));
     rc |= json_put(o, "pinned", json_boolean(c->pinned));

@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "base/pattern.h"
 #include "formats/checkpoint.h"
+#include "formats/unfit.h"
 #include "ingest/name.h"
 
 enum { METADATA_MAX = 64 * 1024 };
@@ -116,6 +117,14 @@ static void note_carried(const struct layout *l, struct layout_row *row)
         }
 }
 
+static void note_unfit(const struct layout *l, struct layout_row *row)
+{
+    char text[UNFIT_SIZE];
+
+    if (layout_is_unfit(l, text))
+        snprintf(row->unfit, sizeof row->unfit, "%s", text);
+}
+
 static int fill(struct finding *f, const struct target_spec *spec, const struct layout *l,
                 struct sewa_error *err)
 {
@@ -134,6 +143,7 @@ static int fill(struct finding *f, const struct target_spec *spec, const struct 
     f->layout.data_bytes = layout_data_bytes(l);
     f->layout.float_elements = layout_float_elements(l);
     note_carried(l, &f->layout);
+    note_unfit(l, &f->layout);
     f->layout.tensors_bytes = table.len;
     f->layout.tensors = buf_take(&table);
     f->metadata = metadata_text(l);

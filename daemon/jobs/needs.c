@@ -11,6 +11,7 @@
 #include "engine/arrangement.h"
 #include "engine/footprint.h"
 #include "engine/model.h"
+#include "formats/unfit.h"
 #include "jobs/check.h"
 #include "methods/method.h"
 
@@ -286,18 +287,21 @@ static int check_files(const struct measuring *m, struct sewa_error *err)
 
 /* ---- tensors that are not simply averaged ---- */
 
-enum { NAMES_SHOWN = 5 };
+/* Of what training steers all are named, as far as anybody reads. */
+enum { NAMES_SHOWN = 5, STEERED_SHOWN = 1000 };
 
 struct kind_of_tensor {
     json_t *names; /* the first few */
     int64_t count;
+    int64_t shown; /* so many; 0: NAMES_SHOWN */
 };
 
 static int note(struct kind_of_tensor *k, const char *name, struct sewa_error *err)
 {
     if (!k->names && !(k->names = json_array()))
         return no_memory(err);
-    if (k->count++ < NAMES_SHOWN && json_array_append_new(k->names, json_string(name)) < 0)
+    if (k->count++ < (k->shown ? k->shown : NAMES_SHOWN) &&
+        json_array_append_new(k->names, json_string(name)) < 0)
         return no_memory(err);
     return 0;
 }
@@ -322,10 +326,12 @@ static json_t *kind_json(struct kind_of_tensor *k)
     return json_pack("{s:I, s:o}", "count", (json_int_t)k->count, "names", names);
 }
 
-/* What dry_run says of integers (and how they are decided), tied tensors and batch norm. */
+/* What dry_run says of integers (and how they are decided), tied tensors, batch norm, and buffers
+ * that are averaged as they are but that no gradient has made. */
 static int measure_tensors(struct measuring *m, struct sewa_error *err)
 {
     struct kind_of_tensor integers = { 0 }, tied = { 0 }, statistics = { 0 };
+    struct kind_of_tensor steered = { .shown = STEERED_SHOWN };
     const struct layout *l = m->layout;
     int rc = 0;
 
@@ -335,12 +341,15 @@ static int measure_tensors(struct measuring *m, struct sewa_error *err)
             rc = note(&integers, t->name, err);
         else if (is_statistic(t->name))
             rc = note(&statistics, t->name, err);
+        else if (tensor_is_steered(t->name))
+            rc = note(&steered, t->name, err);
         if (rc == 0 && t->alias_of != LAYOUT_NO_ALIAS)
             rc = note(&tied, t->name, err);
     }
-    m->plan->tensors = json_pack(
-        "{s:s, s:o, s:o, s:o}", "integer_policy", job_integers_name(m->q->integers), "integers",
-        kind_json(&integers), "tied", kind_json(&tied), "batch_norm", kind_json(&statistics));
+    m->plan->tensors = json_pack("{s:s, s:o, s:o, s:o, s:o}", "integer_policy",
+                                 job_integers_name(m->q->integers), "integers",
+                                 kind_json(&integers), "tied", kind_json(&tied), "batch_norm",
+                                 kind_json(&statistics), "steered", kind_json(&steered));
     if (rc == 0 && !m->plan->tensors)
         rc = no_memory(err);
     return rc;

@@ -353,6 +353,36 @@ static int find_candidates(struct making *m, struct sewa_error *err)
     return 0;
 }
 
+/* The baseline that averages, or NULL. */
+static const char *averaging_baseline(const struct job_request *q)
+{
+    for (int i = 0; i < q->baseline_count; i++) {
+        const struct method_info *info = method_find(q->baselines[i]);
+        if (info && info->choice != METHOD_CHOOSES_ONE)
+            return q->baselines[i];
+    }
+    return NULL;
+}
+
+/* To choose one is well: of adapters and quantised weights it is the average that means nothing. */
+static int check_unfit(const struct making *m, struct sewa_error *err)
+{
+    const struct method_info *info = method_find(m->q->method);
+    const char *baseline = averaging_baseline(m->q);
+
+    if (!m->first_row.unfit[0] || m->plan->k == 1)
+        return 0;
+    if (!info || info->choice != METHOD_CHOOSES_ONE)
+        return sewa_fail_at(err, SEWA_E_UNSUPPORTED, m->q->run ? "/run" : "/checkpoints",
+                            "these checkpoints cannot be averaged: %s", m->first_row.unfit);
+    if (baseline)
+        return sewa_fail_at(err, SEWA_E_UNSUPPORTED, "/baselines",
+                            "these checkpoints cannot be averaged, which baseline '%s' does (name "
+                            "others in 'baselines', such as 'last'): %s",
+                            baseline, m->first_row.unfit);
+    return 0;
+}
+
 static int check_types(const struct making *m, struct sewa_error *err)
 {
     if (!m->first_row.carried[0])
@@ -367,6 +397,8 @@ static int make_plan(struct making *m, struct sewa_error *err)
 
     if (rc == 0)
         rc = check_method(m, err);
+    if (rc == 0)
+        rc = check_unfit(m, err);
     if (rc == 0)
         rc = check_types(m, err);
     if (rc == 0)

@@ -114,5 +114,58 @@ class ModelOnly(ServiceTest):
         self.assert_model_only(".", ["optimizer"])
 
 
+class NotAveraged(ServiceTest):
+    """Complete, and one of them can be chosen; but no average is made, and everybody says why."""
+
+    def watch(self, model):
+        directory = self.scratch.directory("run")
+        for step in STEPS:
+            tensors.write(os.path.join(directory, "step-%d.safetensors" % step), model(step))
+        self.sewad = self.service({"run": {"r": {"path": directory}}, "settle_seconds": 1,
+                                   "scan_interval_seconds": 1})
+        return self.sewad.wait_complete("r", len(STEPS))
+
+    def assert_not_averaged(self, rows, word):
+        refusal = rows[0]["averaging_refused"]
+        self.assertEqual(refusal["code"], "unsupported")
+        self.assertIn(word, refusal["detail"])
+        self.assertEqual(self.sewad.get("/api/v1/checkpoints/" + rows[0]["id"])["averaging_refused"],
+                         refusal)
+        by_id = {"checkpoints": [row["id"] for row in rows], "method": "uniform"}
+        for job, pointer in [({"run": "r", "method": "lawa", "select": 2}, "/run"),
+                             (by_id, "/checkpoints")]:
+            for query in ({}, {"dry_run": "true"}):
+                reply = self.sewad.request("POST", "/api/v1/jobs", job, **query)
+                problem = reply.problem(422, "unsupported", word)
+                self.assertEqual(problem["errors"][0]["pointer"], pointer)
+        self.assertEqual(self.sewad.run_job(run="r", method="last")["state"], "succeeded")
+
+    def test_an_adapter(self):
+        rows = self.watch(lambda step: {
+            "q.lora_A.weight": Tensor("F32", [2, 3], [step] * 6),
+            "q.lora_B.weight": Tensor("F32", [3, 2], [step] * 6)})
+        self.assert_not_averaged(rows, "'q.lora_A.weight' is a factor of an adapter")
+
+    def test_quantised_weights(self):
+        rows = self.watch(lambda step: {
+            "q.qweight": Tensor("I32", [2], [step, 1]), "q.qzeros": Tensor("I32", [1], [0]),
+            "q.scales": Tensor("F32", [1], [1])})
+        self.assert_not_averaged(rows, "quantised (GPTQ or AWQ)")
+
+    def test_the_bias_of_a_router_is_averaged_and_named(self):
+        self.watch(lambda step: {
+            "gate.weight": Tensor("F32", [2], [step, 0]),
+            "gate.e_score_correction_bias": Tensor("F32", [2], [step, 2 * step])})
+        job = {"run": "r", "method": "uniform"}
+        plan = self.sewad.request("POST", "/api/v1/jobs", job, dry_run="true"
+                                  ).expect(200).json()["plan"]
+        self.assertEqual(plan["special_tensors"]["steered"],
+                         {"count": 1, "names": ["gate.e_score_correction_bias"]})
+        done = self.sewad.run_job(**job)
+        path = self.scratch.write("average.safetensors", self.sewad.artifact(done["id"]))
+        ours, _ = tensors.read(path)
+        self.assertEqual(ours["gate.e_score_correction_bias"].values(), [200, 400])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -118,10 +118,34 @@ static void test_checkpoint(void **state)
         "\"evidence\":{\"rule\":\"settled\"},\"format\":\"safetensors\",\"size\":123,"
         "\"mtime\":\"2026-01-31T12:00:00.123Z\",\"mtime_ns\":1769860800123456789,"
         "\"header_digest\":\"ab" ZEROS_62 "\",\"sha256\":\"cd" ZEROS_62 "\","
-        "\"tensors\":4,\"parameters\":3610,\"labels\":{},\"metrics\":{\"loss\":0.5},"
+        "\"tensors\":4,\"parameters\":3610,\"averaging_refused\":null,\"labels\":{},\"metrics\":{\"loss\":0.5},"
         "\"pinned\":true,\"discovered_at\":\"1970-01-01T00:00:00.001Z\","
         "\"completed_at\":\"1970-01-01T00:00:00.002Z\","
         "\"updated_at\":\"1970-01-01T00:00:00.003Z\"}");
+}
+
+static const char *refusal(const json_t *checkpoint)
+{
+    static char text[300];
+    const json_t *o = json_object_get(checkpoint, "averaging_refused");
+
+    snprintf(text, sizeof text, "%s: %s", json_string_value(json_object_get(o, "code")),
+             json_string_value(json_object_get(o, "detail")));
+    return text;
+}
+
+/* It is complete, and whoever looks at it sees that no average of it will be made. */
+static void test_unfit_checkpoint(void **state)
+{
+    (void)state;
+    static const struct layout_row unfit = { .unfit = "an adapter", .carried = "tensor 'x'" };
+    static const struct layout_row carried = { .carried = "tensor 'x' of type F4" };
+    AUTOJSON json_t *a = view_checkpoint(&whole, &run, &unfit);
+    AUTOJSON json_t *b = view_checkpoint(&whole, &run, &carried);
+
+    assert_string_equal(refusal(a), "unsupported: an adapter");
+    assert_string_equal(refusal(b),
+                        "unsupported: tensor 'x' of type F4 cannot be averaged by this version");
 }
 
 static void test_bare_checkpoint(void **state)
@@ -140,14 +164,15 @@ static void test_bare_checkpoint(void **state)
                                    .discovered_ms = 1,
                                    .updated_ms = 1 };
 
-    assert_shown(view_checkpoint(&bare, &run, NULL),
-                 "{\"id\":\"ckpt_X\",\"run\":\"digits\",\"file\":\"f\",\"path\":\"/data/%FF/f\","
-                 "\"step\":null,\"step_reason\":\"no number\",\"state\":\"incomplete\","
-                 "\"reason\":{\"code\":\"corrupt\",\"detail\":\"is short\"},\"evidence\":null,"
-                 "\"format\":null,\"size\":0,\"mtime\":null,\"mtime_ns\":0,\"header_digest\":null,"
-                 "\"sha256\":null,\"tensors\":null,\"parameters\":null,\"labels\":{},"
-                 "\"metrics\":{},\"pinned\":false,\"discovered_at\":\"1970-01-01T00:00:00.001Z\","
-                 "\"completed_at\":null,\"updated_at\":\"1970-01-01T00:00:00.001Z\"}");
+    assert_shown(
+        view_checkpoint(&bare, &run, NULL),
+        "{\"id\":\"ckpt_X\",\"run\":\"digits\",\"file\":\"f\",\"path\":\"/data/%FF/f\","
+        "\"step\":null,\"step_reason\":\"no number\",\"state\":\"incomplete\","
+        "\"reason\":{\"code\":\"corrupt\",\"detail\":\"is short\"},\"evidence\":null,"
+        "\"format\":null,\"size\":0,\"mtime\":null,\"mtime_ns\":0,\"header_digest\":null,"
+        "\"sha256\":null,\"tensors\":null,\"parameters\":null,\"averaging_refused\":null,\"labels\":{},"
+        "\"metrics\":{},\"pinned\":false,\"discovered_at\":\"1970-01-01T00:00:00.001Z\","
+        "\"completed_at\":null,\"updated_at\":\"1970-01-01T00:00:00.001Z\"}");
 }
 
 static struct job_row a_job(void)
@@ -314,15 +339,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_run),
-        cmocka_unit_test(test_checkpoint),
-        cmocka_unit_test(test_bare_checkpoint),
-        cmocka_unit_test(test_queued_job),
-        cmocka_unit_test(test_finished_job),
-        cmocka_unit_test(test_time_that_is_left),
-        cmocka_unit_test(test_artifacts),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_pieces),           cmocka_unit_test(test_run),
+        cmocka_unit_test(test_checkpoint),       cmocka_unit_test(test_bare_checkpoint),
+        cmocka_unit_test(test_unfit_checkpoint), cmocka_unit_test(test_queued_job),
+        cmocka_unit_test(test_finished_job),     cmocka_unit_test(test_time_that_is_left),
+        cmocka_unit_test(test_artifacts),        cmocka_unit_test(test_no_memory),
     };
 
     json_set_alloc_funcs(malloc, free);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "formats/layout.h"
+#include "formats/unfit.h"
 #include "store/jobs.h"
 #include "store/migrate.h"
 
@@ -88,6 +89,8 @@ int64_t index_layout(struct db *db, const char *text)
             assert_ok(layout_builder_note(b, &err, "%s", word + 1), err);
         else if (*word == '@')
             assert_ok(layout_builder_state_key(b, word + 1, &err), err);
+        else if (*word == '-')
+            assert_ok(layout_builder_left(b, word + 1, &err), err);
         else
             add_tensor(b, word, &offset);
     assert_ok(layout_builder_finish(b, &l, &err), err);
@@ -101,6 +104,7 @@ int64_t index_layout(struct db *db, const char *text)
     row.data_bytes = layout_data_bytes(l);
     row.float_elements = layout_float_elements(l);
     note_carried(l, &row);
+    layout_is_unfit(l, row.unfit);
     assert_ok(layout_put(db, &row, &err), err);
     return row.id;
 }

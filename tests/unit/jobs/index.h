@@ -25,7 +25,7 @@ void index_close(struct index *ix);
 int64_t index_run(struct db *db, const char *name);
 
 /* "weight:F32:4x3 bias:F32:3 steps:I64:"; 4x3' lies transposed in its file; "!word" is a
- * note of the reader, "@word" the state key. */
+ * note of the reader, "@word" the state key, "-word" what was left. */
 int64_t index_layout(struct db *db, const char *text);
 
 /* A row of a run; step -1: it has none. ret_uid may be NULL. */

@@ -261,16 +261,6 @@ static void test_twins_of_two_runs(void **state)
     refuse(f, body, SEWA_E_MISMATCH, "", "those of 'averages/step-10-");
 }
 
-static void test_carried_type(void **state)
-{
-    struct fixture *f = *state;
-    int64_t odd = index_layout(f->ix.db, "w:F32:10 scale:F8_E8M0:10");
-
-    index_checkpoint(f->ix.db, f->run, odd, 10, CHECKPOINT_COMPLETE, NULL);
-    refuse(f, LAST "}", SEWA_E_UNSUPPORTED, "/run",
-           "tensor 'scale' of type F8_E8M0 cannot be averaged");
-}
-
 static void test_numbers(void **state)
 {
     struct fixture *f = *state;
@@ -465,27 +455,6 @@ static void test_views_are_memory(void **state)
     f->ix.limits.worker_memory_bytes = q->peak_memory_bytes - 1;
     refuse(f, "{\"run\":\"views\",\"method\":\"uniform\"}", SEWA_E_INVALID, "/window",
            "10 checkpoints of 15 MiB need at least");
-}
-
-/* Integers and how they are decided, and statistics of batch norm; names are a few. */
-static void test_special_tensors(void **state)
-{
-    struct fixture *f = *state;
-    int64_t layout = index_layout(
-        f->ix.db,
-        "a.num_batches_tracked:I64: a.running_mean:F32:3 a.running_var:F32:3 b.mask:BOOL:2 "
-        "c1:I8:1 c2:I8:1 c3:I8:1 c4:I8:1 w:F32:5");
-    AUTOPTR(job_plan_free) struct job_plan *p = NULL;
-    struct sewa_error err = { 0 };
-
-    index_checkpoint(f->ix.db, f->run, layout, 10, CHECKPOINT_COMPLETE, NULL);
-    assert_ok(make(f, LAST ",\"integers\":\"oldest\"}", &p, &err), err);
-    AUTOFREE char *text = json_canonical(p->tensors);
-    assert_string_equal(
-        text, "{\"batch_norm\":{\"count\":2,\"names\":[\"a.running_mean\",\"a.running_var\"]},"
-              "\"integer_policy\":\"oldest\",\"integers\":{\"count\":6,\"names\":["
-              "\"a.num_batches_tracked\",\"b.mask\",\"c1\",\"c2\",\"c3\"]},"
-              "\"tied\":{\"count\":0,\"names\":[]}}");
 }
 
 static void test_notes_of_the_files_are_warnings(void **state)
@@ -749,7 +718,6 @@ int main(void)
         TEST(test_mismatch),
         TEST(test_raw_and_averaged_weights),
         TEST(test_twins_of_two_runs),
-        TEST(test_carried_type),
         TEST(test_numbers),
         TEST(test_output_type),
         TEST(test_too_many_files),
@@ -762,7 +730,6 @@ int main(void)
         TEST(test_no_memory),
         TEST(test_streams),
         TEST(test_views_are_memory),
-        TEST(test_special_tensors),
         TEST(test_notes_of_the_files_are_warnings),
         cmocka_unit_test_setup_teardown(test_a_candidate_is_read_with_the_key_of_its_layout, setup,
                                         teardown),
