@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -55,6 +56,60 @@ static char *dump(const json_t *value, size_t flags)
     if (json_dump_callback(value, dump_into, &b, flags) < 0)
         b.failed = true;
     return buf_take(&b);
+}
+
+/* ---- numbers for people ---- */
+
+enum { DIGITS_SHORT = 15 }; /* every decimal number of so many digits survives in a double */
+
+struct short_dump {
+    struct buf text;
+    bool in_string;
+};
+
+/* The fewest digits that give the same double; false: it has them already. */
+static bool shorten(const char *token, size_t n, char *ret, size_t size)
+{
+    char own[40];
+
+    if (n <= DIGITS_SHORT || n >= sizeof own || !strchr("-0123456789", *token))
+        return false;
+    memcpy(own, token, n);
+    own[n] = '\0';
+    if (!strpbrk(own, ".e"))
+        return false; /* a whole number keeps all of its digits */
+    double value = strtod(own, NULL);
+    for (int digits = DIGITS_SHORT; digits < 17; digits++) {
+        snprintf(ret, size, "%.*g", digits, value);
+        if (strpbrk(ret, ".e") && strtod(ret, NULL) == value)
+            return true;
+    }
+    return false;
+}
+
+/* jansson hands on a number in one piece, and the quotes of a text in pieces of their own. */
+static int dump_short(const char *bytes, size_t n, void *arg)
+{
+    struct short_dump *d = arg;
+    char number[40];
+
+    if (n == 1 && *bytes == '"')
+        d->in_string = !d->in_string;
+    if (!d->in_string && shorten(bytes, n, number, sizeof number))
+        buf_text(&d->text, number);
+    else
+        buf_append(&d->text, bytes, n);
+    return buf_failed(&d->text) ? -1 : 0;
+}
+
+char *json_text_short(const json_t *value)
+{
+    struct short_dump d = { 0 };
+
+    if (json_dump_callback(value, dump_short, &d,
+                           JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17)) < 0)
+        d.text.failed = true;
+    return buf_take(&d.text);
 }
 
 char *json_text(const json_t *value)

@@ -30,7 +30,11 @@ json_t *json_parse(const char *text, size_t n, struct sewa_error *err);
  * memory. */
 char *json_text(const json_t *value);
 
-/* The same with sorted keys: equal values give equal bytes. */
+/* The same with the fewest digits that give the same doubles, 0.1 for 0.10000000000000001: for what
+ * people read. */
+char *json_text_short(const json_t *value);
+
+/* json_text() with sorted keys: equal values give equal bytes. */
 char *json_canonical(const json_t *value);
 
 /* Set a member; the value is stolen also on failure. NULL value means out of memory. 0 or -1. */

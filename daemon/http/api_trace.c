@@ -52,7 +52,7 @@ static int put_candidates(struct trace *t, const json_t *candidates)
                                                   json_object_get(c, "step"))) < 0)
             return -1;
     }
-    AUTOFREE char *text = list ? json_text(list) : NULL;
+    AUTOFREE char *text = list ? json_text_short(list) : NULL;
     buf_printf(&t->text, "{\"job\":\"%s\",\"candidates\":%s,\"items\":[", t->uid,
                text ? text : "[]");
     return text ? 0 : -1;

@@ -55,7 +55,7 @@ static struct MHD_Response *render(struct api *a, const struct job_row *row, str
 {
     json_t *artifacts = view_artifacts(store_reader(a->o.store), row, err);
     AUTOJSON json_t *o = artifacts ? view_job(row, artifacts, clock_now_ms()) : NULL;
-    char *text = o ? json_text(o) : NULL;
+    char *text = o ? json_text_short(o) : NULL;
     struct MHD_Response *r =
         text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE) : NULL;
     char etag[ETAG_SIZE];

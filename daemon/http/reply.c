@@ -83,7 +83,7 @@ void reply_json_text(struct request *rq, unsigned status, char *text)
 
 void reply_json(struct request *rq, unsigned status, json_t *value)
 {
-    char *text = value ? json_text(value) : NULL;
+    char *text = value ? json_text_short(value) : NULL;
 
     json_decref(value);
     reply_json_text(rq, status, text);
@@ -117,7 +117,7 @@ char *reply_problem_text(const struct request *rq, const struct sewa_error *err)
 {
     AUTOJSON json_t *value = problem(rq, sewa_code_info(err->code), err);
 
-    return value ? json_text(value) : NULL;
+    return value ? json_text_short(value) : NULL;
 }
 
 void reply_error(struct request *rq, const struct sewa_error *err)

@@ -203,7 +203,7 @@ void api_write_refuse(struct api_write *w, const struct sewa_error *err)
 int api_write_body(struct api_write *w, unsigned status, json_t *value, struct sewa_error *err)
 {
     w->status = status;
-    w->body = value ? json_text(value) : NULL;
+    w->body = value ? json_text_short(value) : NULL;
     json_decref(value);
     return w->body ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the answer");
 }

@@ -207,9 +207,51 @@ static void test_doubles_survive(void **state)
     assert_true(json_is_null(none));
 }
 
+static void test_short_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *shown;
+    } numbers[] = {
+        { "0.41899999999999998", "0.419" },
+        { "0.1", "0.1" },
+        { "-0.001", "-0.001" },
+        { "1e-06", "1e-06" },
+        { "0.30000000000000004", "0.30000000000000004" }, /* another number than 0.3 */
+        { "0.33333333333333331", "0.3333333333333333" },  /* sixteen digits */
+        { "1.0", "1.0" },
+        { "-0.0", "-0.0" },
+        { "1e+17", "1e17" },
+        { "5e-324", "4.94065645841247e-324" }, /* fifteen digits are as few as are tried */
+        { "1.7976931348623157e308", "1.7976931348623157e+308" },
+        { "9007199254740993", "9007199254740993" }, /* whole: no double holds it */
+        { "-9223372036854775808", "-9223372036854775808" },
+        { "[0.41899999999999998,{\"0.41899999999999998\":\"0.41899999999999998\"},0.2]",
+          "[0.419,{\"0.41899999999999998\":\"0.41899999999999998\"},0.2]" },
+        { "[\"\\\"\",0.41899999999999998,\"a\\\"0.41899999999999998\"]",
+          "[\"\\\"\",0.419,\"a\\\"0.41899999999999998\"]" },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+        AUTOJSON json_t *value = json_parse(numbers[i].text, strlen(numbers[i].text), NULL);
+        AUTOFREE char *text = json_text_short(value);
+        assert_string_equal(text, numbers[i].shown);
+        AUTOJSON json_t *back = json_parse(text, strlen(text), NULL);
+        assert_true(json_equal(back, value));
+    }
+    AUTOJSON json_t *value = json_pack("[f]", 0.1);
+    for (int64_t n = 0;; n++) {
+        alloc_fail_at(n);
+        AUTOFREE char *text = json_text_short(value);
+        if (!alloc_fired())
+            break;
+        assert_null(text);
+    }
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(rows) + 6];
+    struct CMUnitTest tests[COUNT_OF(rows) + 7];
     size_t n = 0;
 
     for (; n < COUNT_OF(rows); n++)
@@ -220,5 +262,6 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_parse_refuses);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_text_without_memory);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_doubles_survive);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_short_numbers);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
