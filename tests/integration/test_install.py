@@ -1,11 +1,15 @@
 """install - what `cmake --install` puts where agrees with what it says about places."""
 import os
 import re
+import shutil
 import subprocess
 import unittest
 from unittest import mock
 
 from sewa import REPOSITORY, ServiceTest
+
+# What systemd-analyze gives the unit, of 10; what it finds more is either closed or explained there.
+EXPOSURE_MAX = 1.6
 
 
 class Install(ServiceTest):
@@ -26,7 +30,7 @@ class Install(ServiceTest):
             with self.subTest(prefix=prefix):
                 root = self.install(prefix)
                 unit = self.read(root + prefix, "lib/systemd/system/sewad.service")
-                self.assertNotIn("@", unit)
+                self.assertNotRegex(unit, r"@\w+@")
                 words = re.search("^ExecStart=(.*)$", unit, re.MULTILINE)[1].split()
                 self.assertEqual(words[:2], [prefix + "/sbin/sewad", "--config"])
                 said = subprocess.run([root + words[0], "--help"], check=True, text=True,
@@ -35,6 +39,24 @@ class Install(ServiceTest):
                 user = re.search("^User=(.*)$", unit, re.MULTILINE)[1]
                 users = self.read(root + prefix, "lib/sysusers.d/sewad.conf")
                 self.assertRegex(users, r"(?m)^u %s " % user)
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd-analyze is not installed")
+    def test_the_unit_is_confined_and_says_why_not_more(self):
+        unit = os.path.join(self.install("/usr"), "usr/lib/systemd/system/sewad.service")
+        done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", unit],
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=self.scratch.environment(LC_ALL="C.UTF-8", NO_COLOR="1"))
+        if "unrecognized option" in done.stderr:
+            self.skipTest("this systemd-analyze cannot judge a file")
+        level = re.search(r"Overall exposure level for sewad\.service: ([0-9.]+)", done.stdout)
+        self.assertIsNotNone(level, done)
+        self.assertLessEqual(float(level[1]), EXPOSURE_MAX, done.stdout)
+        open_ways = set(re.findall(r"^\S* *([A-Z][A-Za-z]+)=\S* .* [0-9]\.[0-9]$", done.stdout,
+                                   re.MULTILINE))
+        self.assertIn("PrivateNetwork", open_ways)
+        text = self.read(unit)
+        for name in open_ways:
+            self.assertIn(name, text)
 
     def test_sewad_finds_its_worker_there(self):
         root = self.install("/opt/sewa")
