@@ -106,6 +106,7 @@ campaign() { # NAME COMMAND...
 }
 if [ "$SEWA_TEST_LONG" = 1 ] && ! $quick; then
     campaign mutation "$here/tests/mutation/mutate.py" --directory "$here/build/mutation-trees"
+    campaign soak env SEWA_BIN="$here/build/release-test/bin" python3 "$here/tests/soak/soak.py"
     campaign distributions "$here/tests/distributions.sh"
 fi
 echo "$passed passed, $failed failed, $skipped skipped"
