@@ -36,7 +36,7 @@ import sites  # noqa: E402
 KINDS = ["relation", "condition", "call", "arithmetic", "logic", "constant"]
 # Tests outside tests/unit that belong to a room: they run with its unit tests.
 OWN = {"numerics": r"^kernels/variants$", "host": r"^evaluator/", "evaluator": r"^evaluator/", "mlp": r"^evaluator/",
-       "libsewa": r"^client/library/", "cli": r"^client/cli/"}
+       "proto": r"^unit/base/", "libsewa": r"^client/library/", "cli": r"^client/cli/"}
 LEFT_OUT = r"^(lint|bench|fuzz-corpus)$"  # labels: what they say of a fault is not that the code is wrong
 
 

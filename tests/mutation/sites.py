@@ -28,7 +28,7 @@ KINDS = {"<": "relation", "<=": "relation", ">": "relation", ">=": "relation", "
          "!=": "relation", "&&": "logic", "||": "logic"}
 # What only speaks, checks our own mistakes or gives memory back: its absence is not a fault of behaviour
 # (leaks are the sanitizers' to find, and this driver builds without them).
-QUIET = re.compile(r"^(assert|static_assert|_Static_assert|log_\w+|(\w+_)?(free|clear|unref)|print_message|metric_\w+|va_end|va_start)$")
+QUIET = re.compile(r"^(assert|static_assert|_Static_assert|log_\w+|(\w+_)?(free|clear|unref|decref)|print_message|metric_\w+|va_end|va_start)$")
 KEYWORDS = {"if", "while", "for", "switch", "return", "sizeof", "do", "else", "case", "default", "goto"}
 
 
