@@ -4,6 +4,7 @@
 #include "base/pattern.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char STEP[] = "{step}";
@@ -118,4 +119,98 @@ enum pattern_match pattern_match(const char *pattern, const char *path, int64_t 
         found = PATTERN_STEP;
     }
     return found;
+}
+
+/* ---- proposing one ---- */
+
+/* A name with more numbers than this has a date in it: which number is meant is left to people. */
+enum { NUMBERS_MAX = 3, TEMPLATES_MAX = 16 };
+
+/* "*" for digits, and for what stands between those of a fraction. Returns where the text goes on.
+ */
+static const char *skip_number(const char *text)
+{
+    while (is_digit(*text) || (*text == '.' && is_digit(text[1])))
+        text++;
+    return text;
+}
+
+/* The name with {step} for the number that begins at @step. 0, or -1 when it is no pattern. */
+static int pattern_from(const char *name, const char *step, char *ret)
+{
+    size_t n = 0;
+
+    if (strlen(name) > PATTERN_BYTES_MAX / 2 || strpbrk(name, "*{"))
+        return -1; /* such a name would mean something else */
+    for (const char *p = name; *p;) {
+        if (!is_digit(*p)) {
+            ret[n++] = *p++;
+            continue;
+        }
+        const char *end = skip_number(p);
+        size_t length = p == step ? STEP_BYTES : 1;
+        memcpy(ret + n, p == step ? STEP : "*", length);
+        n += length;
+        p = end;
+    }
+    ret[n] = '\0';
+    return pattern_check(ret, NULL);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* How many different steps the names get. */
+static size_t count_steps(const char *pattern, const char *const *names, size_t count,
+                          int64_t *values)
+{
+    size_t n = 0, different = 0;
+    int64_t step[2];
+
+    for (size_t i = 0; i < count; i++)
+        if (pattern_match(pattern, names[i], step) == PATTERN_STEP)
+            values[n++] = step[0];
+    if (n > 0)
+        qsort(values, n, sizeof *values, by_value);
+    for (size_t i = 0; i < n; i++)
+        different += i == 0 || values[i] != values[i - 1];
+    return different;
+}
+
+/* The best pattern that this name gives, if it is better than what is there. */
+static void propose_from(const char *name, const char *const *names, size_t count, int64_t *values,
+                         size_t *best, char *ret)
+{
+    char pattern[PATTERN_BYTES_MAX + 1];
+    size_t numbers = 0;
+
+    for (const char *p = name; *p; p = is_digit(*p) ? skip_number(p) : p + 1)
+        numbers += is_digit(*p);
+    if (numbers > NUMBERS_MAX)
+        return;
+    for (const char *p = name; *p; p = is_digit(*p) ? skip_number(p) : p + 1) {
+        bool is_whole = is_digit(*p) && !memchr(p, '.', (size_t)(skip_number(p) - p));
+        if (!is_whole || pattern_from(name, p, pattern) < 0)
+            continue;
+        size_t steps = count_steps(pattern, names, count, values);
+        if (steps > *best) {
+            *best = steps;
+            memcpy(ret, pattern, strlen(pattern) + 1);
+        }
+    }
+}
+
+int pattern_propose(const char *const *names, size_t count, char *ret)
+{
+    size_t best = 1;
+    int64_t *values = count ? calloc(count, sizeof *values) : NULL;
+
+    for (size_t i = 0; values && i < count && i < TEMPLATES_MAX; i++)
+        propose_from(names[i], names, count, values, &best, ret);
+    free(values);
+    return best > 1;
 }

@@ -10,6 +10,7 @@
 #ifndef BASE_PATTERN_H
 #define BASE_PATTERN_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "sewa/error.h"
@@ -35,6 +36,13 @@ enum pattern_match {
  * @step has room for two. Work: length of path times length of pattern for every number in path.
  */
 enum pattern_match pattern_match(const char *pattern, const char *path, int64_t step[2]);
+
+/*
+ * A pattern that gives most of some names a step, each another one: from a name among the first of
+ * them with {step} for one of its whole numbers and "*" for the others. 1 and *ret, or 0 when none
+ * gives two names different steps. @ret has PATTERN_BYTES_MAX + 1 bytes. Names are bytes.
+ */
+int pattern_propose(const char *const *names, size_t count, char *ret);
 
 /*
  * The value of a run of n decimal digits, leading zeros allowed. 0, or -1 when it does not fit into

@@ -119,11 +119,43 @@ static void test_match_is_polynomial(void **state)
     assert_int_equal(pattern_match(pattern, path, step), PATTERN_NO_MATCH);
 }
 
+static void test_propose(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *names[4];
+        const char *pattern; /* NULL: none */
+    } rows[] = {
+        { { "ckpt_100k.pt", "ckpt_200k.pt" }, "ckpt_{step}k.pt" },
+        { { "last.pt", "ckpt_100k.pt", "ckpt_200k.pt" }, "ckpt_{step}k.pt" },
+        { { "a1-b7.pt", "a2-b7.pt" }, "a{step}-b*.pt" },
+        { { "a1-b7.pt", "a1-b8.pt" }, "a*-b{step}.pt" },
+        { { "e3-l0.25.pt", "e4-l0.5.pt" }, "e{step}-l*.pt" },
+        { { "x0.25.pt", "x0.5.pt" }, NULL }, /* a fraction is no step */
+        { { "ckpt_100k.pt" }, NULL },
+        { { "ckpt_100k.pt", "other.pt" }, NULL },
+        { { "best.pt", "last.pt" }, NULL },
+        { { "2024-05-06+12.pt", "2024-05-07+12.pt" }, NULL }, /* four numbers: a date */
+        { { "a*1.pt", "a*2.pt" }, NULL },
+        { { NULL }, NULL },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char pattern[PATTERN_BYTES_MAX + 1] = "";
+        size_t n = 0;
+        while (n < COUNT_OF(rows[i].names) && rows[i].names[n])
+            n++;
+        assert_int_equal(pattern_propose(rows[i].names, n, pattern), rows[i].pattern != NULL);
+        assert_string_equal(pattern, rows[i].pattern ? rows[i].pattern : "");
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_match),
+        cmocka_unit_test(test_propose),
         cmocka_unit_test(test_match_is_polynomial),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
