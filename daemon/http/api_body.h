@@ -97,7 +97,7 @@ json_t *view_parsed(const char *json_text);                /* stored JSON as a v
 json_t *view_reason(const char *code, const char *detail); /* object, or null for an empty code */
 json_t *view_checkpoint(const struct checkpoint_row *c, const struct run_row *run,
                         const struct layout_row *layout);
-json_t *view_run(const struct run_row *run, const int64_t counts[CHECKPOINT_STATE_COUNT]);
+json_t *view_run(const struct run_row *run, const struct checkpoint_counts *counts);
 /* artifacts: array or NULL for none */
 json_t *view_job(const struct job_row *job, json_t *artifacts, int64_t now_ms);
 json_t *view_artifacts(struct db *db, const struct job_row *job, struct sewa_error *err);

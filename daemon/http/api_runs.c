@@ -25,11 +25,11 @@ static int put_scan(struct api *a, json_t *o, int64_t run_id)
 
 static json_t *show(struct api *a, const struct run_row *run, struct sewa_error *err)
 {
-    int64_t counts[CHECKPOINT_STATE_COUNT];
+    struct checkpoint_counts counts;
 
-    if (checkpoint_count(store_reader(a->o.store), run->id, counts, err) < 0)
+    if (checkpoint_count(store_reader(a->o.store), run->id, &counts, err) < 0)
         return NULL;
-    json_t *o = view_run(run, counts);
+    json_t *o = view_run(run, &counts);
     if (!o || put_scan(a, o, run->id) < 0) {
         json_decref(o);
         sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a run");
@@ -185,10 +185,10 @@ static int location(struct api_write *w, const char *uid, struct sewa_error *err
 static int answer_run(struct api_write *w, struct db *db, unsigned status,
                       const struct run_row *run, struct sewa_error *err)
 {
-    int64_t counts[CHECKPOINT_STATE_COUNT];
-    int rc = checkpoint_count(db, run->id, counts, err);
+    struct checkpoint_counts counts;
+    int rc = checkpoint_count(db, run->id, &counts, err);
 
-    return rc < 0 ? rc : api_write_body(w, status, view_run(run, counts), err);
+    return rc < 0 ? rc : api_write_body(w, status, view_run(run, &counts), err);
 }
 
 static int apply_create(struct api_write *w, struct db *db, struct sewa_error *err)

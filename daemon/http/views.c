@@ -8,6 +8,7 @@
 #include "base/digest.h"
 #include "base/path.h"
 #include "http/api_body.h"
+#include "jobs/left_out.h"
 
 json_t *view_time(int64_t ms)
 {
@@ -84,6 +85,8 @@ json_t *view_checkpoint(const struct checkpoint_row *c, const struct run_row *ru
     rc |= json_put(o, "file", view_path(c->file));
     rc |= json_put(o, "path", view_full_path(run, c->file));
     rc |= json_put(o, "step", c->has_step ? json_integer(c->step) : json_null());
+    rc |= json_put(o, "step_unit",
+                   c->has_step ? json_string(step_unit_name(c->step_unit)) : json_null());
     rc |= json_put(o, "step_reason", *c->step_reason ? json_string(c->step_reason) : json_null());
     rc |= json_put(o, "state", json_string(checkpoint_state_name(c->state)));
     rc |= json_put(o, "reason", view_reason(c->reason_code, c->reason));
@@ -117,7 +120,22 @@ static json_t *view_counts(const int64_t counts[CHECKPOINT_STATE_COUNT])
     return TAKE(o);
 }
 
-json_t *view_run(const struct run_row *run, const int64_t counts[CHECKPOINT_STATE_COUNT])
+/* Complete checkpoints by what their steps count. */
+static json_t *view_steps(const struct checkpoint_counts *counts)
+{
+    AUTOJSON json_t *o = json_object();
+    AUTO(buf_clear) struct buf advice = { 0 };
+    int rc = o ? 0 : -1;
+
+    for (int u = 0; u < STEP_UNIT_COUNT; u++)
+        rc |= json_put(o, step_unit_name((enum step_unit)u), json_integer(counts->units[u]));
+    rc |= json_put(o, "none", json_integer(counts->without_step));
+    left_out_axes(counts, &advice);
+    rc |= json_put(o, "advice", advice.len > 0 ? json_string(buf_cstr(&advice)) : json_null());
+    return rc < 0 || buf_failed(&advice) ? NULL : TAKE(o);
+}
+
+json_t *view_run(const struct run_row *run, const struct checkpoint_counts *counts)
 {
     AUTOJSON json_t *o = json_object();
     int rc = o ? 0 : -1;
@@ -132,7 +150,8 @@ json_t *view_run(const struct run_row *run, const int64_t counts[CHECKPOINT_STAT
     rc |= json_put(o, "marker", *run->marker ? json_string(run->marker) : json_null());
     rc |= json_put(o, "settle_seconds", json_integer(run->settle_ms / 1000));
     rc |= json_put(o, "labels", view_parsed(run->labels));
-    rc |= json_put(o, "checkpoints", view_counts(counts));
+    rc |= json_put(o, "checkpoints", view_counts(counts->states));
+    rc |= json_put(o, "steps", view_steps(counts));
     rc |= json_put(o, "created_at", view_time(run->created_ms));
     rc |= json_put(o, "updated_at", view_time(run->updated_ms));
     return rc < 0 ? NULL : TAKE(o);

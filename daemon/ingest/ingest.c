@@ -485,10 +485,8 @@ static void add_change(struct ingest *in, struct batch **b, const struct watched
     }
     struct row_change *c = &(*b)->changes[(*b)->count++];
     struct sewa_error err;
-    int rc = name_step(w->pattern, r->name, &c->step, c->step_reason, &err);
-    c->has_step = rc > 0;
-    if (rc < 0)
-        snprintf(c->step_reason, sizeof c->step_reason, "%.159s", err.text);
+    if (name_step(w->pattern, r->name, &c->step, &err) < 0)
+        snprintf(c->step.reason, sizeof c->step.reason, "%.159s", err.text);
     c->report = *r;
     memset(r, 0, sizeof *r);
     if ((*b)->count == BATCH_MAX)

@@ -23,13 +23,12 @@ static const char own_mark[] = "sewa.method";
 /* What trainers write beside the weights, in the same formats. A pattern may still ask for it. */
 static bool is_beside_weights(const char *name)
 {
-    static const char *const beginnings[] = { "optimizer", "scheduler",     "scaler",
-                                              "rng_state", "random_states", "training_args" };
+    static const char *const beginnings[] = { "random_states", "training_args", "recipe_state" };
 
     for (size_t i = 0; i < COUNT_OF(beginnings); i++)
         if (strncasecmp(name, beginnings[i], strlen(beginnings[i])) == 0)
             return true;
-    return false;
+    return name_is_state(name);
 }
 
 static bool wants(const struct target_spec *spec, const char *name)
@@ -41,14 +40,19 @@ static bool wants(const struct target_spec *spec, const char *name)
     return checkpoint_format_for(name) != NULL && !is_beside_weights(name);
 }
 
-/* Directories whose names say a step, if there is no pattern: logs and plots are beside them. */
+/*
+ * Directories whose names say a step, if there is no pattern: logs and plots are beside them.
+ * Copies are listed too, without a step, so that nobody wonders where they are.
+ */
 static bool wants_directory(const struct target_spec *spec, const char *name)
 {
     char reason[NAME_REASON_SIZE];
+    struct name_step says;
     struct sewa_error err;
-    int64_t step;
 
-    return name_step(spec->pattern, name, &step, reason, &err) > 0;
+    if (name_step(spec->pattern, name, &says, &err) < 0 || name_part(name, reason))
+        return false;
+    return says.has_step || says.is_copy;
 }
 
 static bool has_ending(const char *name, const char *ending)
@@ -160,16 +164,16 @@ static int refuse_own_output(const struct layout *l, struct sewa_error *err)
     return 0;
 }
 
-static int refuse_shard(const char *name, struct sewa_error *err)
+static int refuse_part(const char *name, struct sewa_error *err)
 {
-    int64_t index, count;
+    char which[NAME_REASON_SIZE];
 
-    if (!name_shard(name, &index, &count) || count <= 1)
+    if (!name_part(name, which))
         return 0;
     return sewa_fail(err, SEWA_E_UNSUPPORTED,
-                     "this is shard %lld of %lld: a checkpoint of several files is a directory of "
-                     "its own, and the run watches the directory above it",
-                     (long long)index, (long long)count);
+                     "this is %s: a checkpoint of several files is a directory of its own, and the "
+                     "run watches the directory above it",
+                     which);
 }
 
 static int inspect(const struct target_spec *spec, const char *name, int fd,
@@ -181,7 +185,7 @@ static int inspect(const struct target_spec *spec, const char *name, int fd,
     struct checkpoint_options o = { .state_key = spec->state_key };
     if (!shown)
         return no_memory(err);
-    int rc = refuse_shard(name, err);
+    int rc = refuse_part(name, err);
     if (rc == 0)
         rc = look->is_directory ? checkpoint_read_directory(fd, shown, &o, &l, err)
                                 : checkpoint_read_file(fd, shown, look->size, &o, &l, err);

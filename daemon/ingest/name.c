@@ -1,16 +1,20 @@
 /*
  * name - what the name of a file says.
+ *
+ * The rule for steps reads tokens (token.h) and asks a table what their words mean (word.h); it
+ * knows no trainer. What it must find for the names that trainers write is a table too:
+ * tests/unit/ingest/test_name.c.
  */
 #include "ingest/name.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "base/pattern.h"
+#include "ingest/word.h"
 
 /* A part of a path; never NUL-terminated. */
 struct part {
@@ -18,50 +22,41 @@ struct part {
     size_t n;
 };
 
+/* A part as words and numbers. */
+struct reading {
+    size_t count;
+    struct token tokens[TOKENS_MAX];
+    const struct word *words[TOKENS_MAX];
+};
+
 enum answer { NONE, FOUND, AMBIGUOUS, TOO_LARGE };
 
 /* What a search has seen so far; two different numbers make it ambiguous. */
 struct search {
     enum answer answer;
-    const char *word; /* behind which word it was, NULL for a number on its own */
+    const struct word *word; /* which word its number belongs to; NULL for a number on its own */
+    enum step_unit unit;
     int64_t step[2];
 };
 
-static bool is_digit(char c)
+static const struct word no_word = { "", MEANS_NOTHING, 0 };
+
+static void read_part(struct part p, struct reading *r)
 {
-    return c >= '0' && c <= '9';
+    r->count = token_split(p.text, p.n, r->tokens);
+    for (size_t i = 0; i < r->count; i++)
+        r->words[i] = r->tokens[i].kind == TOKEN_WORD ? word_of(&r->tokens[i]) : &no_word;
 }
 
-/* Bytes of UTF-8 sequences count as letters: "fußstep1" does not contain the word step. */
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80;
-}
+/* ---- shards ---- */
 
 static size_t digits_at(struct part p, size_t at)
 {
     size_t n = 0;
 
-    while (at + n < p.n && is_digit(p.text[at + n]))
+    while (at + n < p.n && p.text[at + n] >= '0' && p.text[at + n] <= '9')
         n++;
     return n;
-}
-
-static void search_add(struct search *s, const char *digits, size_t n)
-{
-    int64_t value;
-
-    if (s->answer == AMBIGUOUS || s->answer == TOO_LARGE)
-        return;
-    if (pattern_number(digits, n, &value) < 0) {
-        s->answer = TOO_LARGE;
-    } else if (s->answer == NONE) {
-        s->answer = FOUND;
-        s->step[0] = value;
-    } else if (s->step[0] != value) {
-        s->answer = AMBIGUOUS;
-        s->step[1] = value;
-    }
 }
 
 /* Length of "-00001-of-00002" when it begins at this byte and ends the name or meets its extension.
@@ -105,52 +100,146 @@ bool name_shard(const char *name, int64_t *ret_index, int64_t *ret_count)
     return true;
 }
 
-/* The number behind a word that begins at this byte; 0 digits when this is not the word. */
-static size_t number_behind(struct part p, size_t at, const char *word, size_t *ret_n)
-{
-    size_t n = strlen(word);
+/* ---- which word a number belongs to ---- */
 
-    *ret_n = 0;
-    if (p.n - at < n || strncasecmp(p.text + at, word, n) != 0)
-        return 0;
-    if (at > 0 && is_letter(p.text[at - 1]))
-        return 0;
-    at += n;
-    while (at < p.n && strchr("-_=.", p.text[at]))
-        at++;
-    n = digits_at(p, at);
-    if (n > 0 && (at + n == p.n || !is_letter(p.text[at + n])))
-        *ret_n = n;
-    return at;
+/* Whether token i stands beside the one before it, with nothing or a separator between. */
+static bool is_beside(const struct reading *r, size_t i)
+{
+    return i > 0 && i < r->count && r->tokens[i].gap != GAP_FAR;
 }
 
+static bool is_glued_to_other_word(const struct reading *r, size_t i, size_t word)
+{
+    size_t behind = i > word ? i : word;
+
+    return behind > 0 && behind < r->count && r->tokens[behind].gap == GAP_NONE &&
+           r->tokens[word].kind == TOKEN_WORD &&
+           (r->words[word]->meaning == MEANS_NOTHING || r->words[word]->meaning == MEANS_NAMED);
+}
+
+/* "resnet50", "3best" and "100k" have digits, but no number; "epoch3step100" has two. */
+static bool is_number(const struct reading *r, size_t i)
+{
+    return i < r->count && r->tokens[i].kind == TOKEN_NUMBER &&
+           !(i > 0 && is_glued_to_other_word(r, i, i - 1)) && !is_glued_to_other_word(r, i, i + 1);
+}
+
+static bool has_unit(const struct word *w)
+{
+    return w->meaning == MEANS_STEP || w->meaning == MEANS_EPOCH;
+}
+
+/* "1000_steps": a word behind a number, unless it has a number of its own behind it. */
+static const struct word *word_behind(const struct reading *r, size_t i)
+{
+    if (!is_beside(r, i + 1) || !has_unit(r->words[i + 1]) ||
+        (is_beside(r, i + 2) && r->tokens[i + 2].kind != TOKEN_WORD))
+        return &no_word;
+    return r->words[i + 1];
+}
+
+/* The word before it, if that says what is counted or measured; else one behind it. */
+static const struct word *label_of(const struct reading *r, size_t i)
+{
+    const struct word *before = is_beside(r, i) ? r->words[i - 1] : &no_word;
+    const struct word *behind = word_behind(r, i);
+    bool is_open = before->meaning == MEANS_NOTHING || before->meaning == MEANS_COUNTER ||
+                   before->meaning == MEANS_NAMED;
+
+    return is_open && behind->meaning != MEANS_NOTHING ? behind : before;
+}
+
+/* ---- steps ---- */
+
+static void search_add(struct search *s, const struct token *t)
+{
+    int64_t value;
+
+    if (s->answer == AMBIGUOUS || s->answer == TOO_LARGE)
+        return;
+    if (pattern_number(t->text, t->n, &value) < 0) {
+        s->answer = TOO_LARGE;
+    } else if (s->answer == NONE) {
+        s->answer = FOUND;
+        s->step[0] = value;
+    } else if (s->step[0] != value) {
+        s->answer = AMBIGUOUS;
+        s->step[1] = value;
+    }
+}
+
+/* A search that ended with another word goes on with this one if it comes first. */
+static void search_label(struct search *s, const struct word *w, enum step_unit unit,
+                         const struct token *t)
+{
+    if (s->answer != NONE && s->word->rank < w->rank)
+        return;
+    if (s->answer == NONE || s->word->rank > w->rank)
+        *s = (struct search){ .answer = NONE, .word = w, .unit = unit };
+    search_add(s, t);
+}
+
+/* How many more numbers follow a number, one beside the other and without words of their own. */
+static size_t numbers_behind(const struct reading *r, size_t i)
+{
+    size_t n = 0;
+
+    while (is_beside(r, i + n + 1) && is_number(r, i + n + 1) &&
+           label_of(r, i + n + 1)->meaning == MEANS_NOTHING)
+        n++;
+    return n;
+}
+
+/*
+ * "checkpoint_3_1200" is update 1200 of epoch 3, as fairseq writes it; of three numbers nobody
+ * knows.
+ */
+static void search_counter(struct search *s, const struct reading *r, size_t i)
+{
+    const struct word *w = label_of(r, i);
+    size_t more = numbers_behind(r, i);
+
+    search_label(s, w, more == 1 ? UNIT_STEP : UNIT_NUMBER, &r->tokens[more == 1 ? i + 1 : i]);
+    for (size_t k = 1; more > 1 && k <= more; k++)
+        search_label(s, w, UNIT_NUMBER, &r->tokens[i + k]);
+}
+
+/* Numbers that belong to a word that counts. */
 static struct search search_words(struct part p)
 {
-    static const char *const words[] = { "step", "iter", "global_step", "checkpoint", "ckpt" };
     struct search s = { .answer = NONE };
+    struct reading r;
 
-    for (size_t w = 0; w < COUNT_OF(words) && s.answer == NONE; w++) {
-        s.word = words[w];
-        for (size_t i = 0; i < p.n; i++) {
-            size_t n, at = number_behind(p, i, words[w], &n);
-            if (n > 0)
-                search_add(&s, p.text + at, n);
-        }
+    read_part(p, &r);
+    for (size_t i = 0; i < r.count; i++) {
+        if (!is_number(&r, i))
+            continue;
+        const struct word *w = label_of(&r, i);
+        if (has_unit(w))
+            search_label(&s, w, w->meaning == MEANS_STEP ? UNIT_STEP : UNIT_EPOCH, &r.tokens[i]);
+        else if (w->meaning == MEANS_COUNTER)
+            search_counter(&s, &r, i);
     }
     return s;
 }
 
-/* Numbers that stand alone: between bytes that are neither letters nor digits. */
+/* The only number that belongs to no word of the table. */
 static struct search search_numbers(struct part p)
 {
-    struct search s = { .answer = NONE };
+    struct search s = { .answer = NONE, .unit = UNIT_NUMBER };
+    struct reading r;
+    size_t count = 0;
 
-    for (size_t i = 0, end; i < p.n; i = end + 1) {
-        bool all_digits = true;
-        for (end = i; end < p.n && (is_letter(p.text[end]) || is_digit(p.text[end])); end++)
-            all_digits = all_digits && is_digit(p.text[end]);
-        if (end > i && all_digits)
-            search_add(&s, p.text + i, end - i);
+    read_part(p, &r);
+    for (size_t i = 0; i < r.count; i++) {
+        enum meaning m = is_number(&r, i) ? label_of(&r, i)->meaning : MEANS_QUANTITY;
+        if (m != MEANS_NOTHING && m != MEANS_NAMED)
+            continue;
+        search_add(&s, &r.tokens[i]);
+        if (++count > 1 && s.answer == FOUND) { /* two numbers, of one value by chance */
+            s.answer = AMBIGUOUS;
+            s.step[1] = s.step[0];
+        }
     }
     return s;
 }
@@ -181,76 +270,200 @@ static struct search search_directories(const char *path, const char *base,
     return s;
 }
 
-static struct search search_path(const char *path)
+static struct part file_part(const char *path)
 {
     const char *base = path_base(path);
     struct part file = { base, strlen(base) };
     int64_t index, count;
 
     file.n = shard_find(file, &index, &count);
+    return file;
+}
+
+static struct search search_path(const char *path)
+{
+    struct part file = file_part(path);
     struct search s = search_words(file);
+
     if (s.answer == NONE)
-        s = search_directories(path, base, search_words, false);
+        s = search_directories(path, file.text, search_words, false);
     if (s.answer != NONE)
         return s;
     struct search alone = search_numbers(file);
     if (alone.answer == FOUND)
         return alone;
-    s = search_directories(path, base, search_numbers, true);
+    s = search_directories(path, file.text, search_numbers, true);
     return s.answer == FOUND ? s : alone;
 }
 
-static int by_rule(const char *path, int64_t *ret_step, char reason[NAME_REASON_SIZE])
+/* The first word of a kind in the name of the file, or NULL. */
+static const struct word *find_word(const char *path, enum meaning meaning)
 {
-    struct search s = search_path(path);
+    struct reading r;
+
+    read_part(file_part(path), &r);
+    for (size_t i = 0; i < r.count; i++)
+        if (r.words[i]->meaning == meaning)
+            return r.words[i];
+    return NULL;
+}
+
+static void say_none(const char *path, const struct search *s, char reason[NAME_REASON_SIZE])
+{
     int64_t index, count;
 
-    if (s.answer == FOUND) {
-        *ret_step = s.step[0];
-        return 1;
-    }
-    if (s.answer == TOO_LARGE)
+    if (s->answer == TOO_LARGE)
         snprintf(reason, NAME_REASON_SIZE, "its number does not fit into 64 bits");
-    else if (s.answer == AMBIGUOUS && s.word)
+    else if (s->answer == AMBIGUOUS && s->word)
         snprintf(reason, NAME_REASON_SIZE,
-                 "%" PRId64 " and %" PRId64 " both stand behind the word %s", s.step[0], s.step[1],
-                 s.word);
-    else if (s.answer == AMBIGUOUS)
+                 "%" PRId64 " and %" PRId64 " both stand behind the word %s", s->step[0],
+                 s->step[1], s->word->text);
+    else if (s->answer == AMBIGUOUS)
         snprintf(reason, NAME_REASON_SIZE,
                  "it has several numbers (%" PRId64 " and %" PRId64
-                 ") and no word such as step before one of them",
-                 s.step[0], s.step[1]);
+                 ") and no word such as step or epoch beside one of them",
+                 s->step[0], s->step[1]);
     else if (name_shard(path_base(path), &index, &count))
         snprintf(reason, NAME_REASON_SIZE,
                  "it is shard %" PRId64 " of %" PRId64 " and has no other number", index, count);
     else
-        snprintf(reason, NAME_REASON_SIZE, "it has no number that stands alone or behind a word");
+        snprintf(reason, NAME_REASON_SIZE, "it has no number that stands alone or beside a word");
+}
+
+static int by_rule(const char *path, struct name_step *ret)
+{
+    struct search s = search_path(path);
+    const struct word *name = find_word(path, MEANS_NAMED);
+
+    ret->is_copy = name && s.answer == FOUND;
+    if (ret->is_copy) {
+        snprintf(ret->reason, sizeof ret->reason,
+                 "it is named '%s': a copy of a checkpoint has no step of its own (%" PRId64 ")",
+                 name->text, s.step[0]);
+    } else if (s.answer == FOUND) {
+        ret->step = s.step[0];
+        ret->unit = s.unit;
+        return 1;
+    } else if (name && s.answer == NONE) {
+        snprintf(ret->reason, sizeof ret->reason, "it is named '%s' and has no number", name->text);
+    } else {
+        say_none(path, &s, ret->reason);
+    }
     return 0;
 }
 
-int name_step(const char *pattern, const char *path, int64_t *ret_step,
-              char reason[NAME_REASON_SIZE], struct sewa_error *err)
+/* What the number at {step} counts: the pattern is read as if one stood there. */
+static enum step_unit unit_of_pattern(const char *pattern)
+{
+    const char *mark = strstr(pattern, "{step}");
+    char text[PATTERN_BYTES_MAX + 1];
+    struct reading r;
+    int n = snprintf(text, sizeof text, "%.*s1%s", (int)(mark - pattern), pattern, mark + 6);
+
+    read_part((struct part){ text, (size_t)n }, &r);
+    for (size_t i = 0; i < r.count; i++) {
+        enum meaning m = label_of(&r, i)->meaning;
+        if (r.tokens[i].text == text + (mark - pattern))
+            return m == MEANS_STEP ? UNIT_STEP : m == MEANS_EPOCH ? UNIT_EPOCH : UNIT_NUMBER;
+    }
+    return UNIT_NUMBER;
+}
+
+static int by_pattern(const char *pattern, const char *path, struct name_step *ret)
 {
     int64_t step[2];
 
-    if (!pattern || pattern[0] == '\0')
-        return by_rule(path, ret_step, reason);
-    int rc = pattern_check(pattern, err);
-    if (rc < 0)
-        return rc;
     switch (pattern_match(pattern, path, step)) {
-    case PATTERN_STEP: *ret_step = step[0]; return 1;
+    case PATTERN_STEP:
+        ret->step = step[0];
+        ret->unit = unit_of_pattern(pattern);
+        return 1;
     case PATTERN_AMBIGUOUS:
-        snprintf(reason, NAME_REASON_SIZE,
+        snprintf(ret->reason, sizeof ret->reason,
                  "%" PRId64 " and %" PRId64 " both fit {step} of the pattern", step[0], step[1]);
         return 0;
     case PATTERN_TOO_LARGE:
-        snprintf(reason, NAME_REASON_SIZE, "the number at {step} does not fit into 64 bits");
+        snprintf(ret->reason, sizeof ret->reason, "the number at {step} does not fit into 64 bits");
         return 0;
     case PATTERN_NO_MATCH: break;
     }
-    snprintf(reason, NAME_REASON_SIZE, "it does not match the pattern of the run");
+    snprintf(ret->reason, sizeof ret->reason, "it does not match the pattern of the run");
     return 0;
+}
+
+int name_step(const char *pattern, const char *path, struct name_step *ret, struct sewa_error *err)
+{
+    memset(ret, 0, sizeof *ret);
+    if (!pattern || pattern[0] == '\0')
+        return ret->has_step = by_rule(path, ret);
+    int rc = pattern_check(pattern, err);
+    if (rc < 0)
+        return rc;
+    return ret->has_step = by_pattern(pattern, path, ret);
+}
+
+/* ---- parts of a checkpoint in several files ---- */
+
+/* The number that belongs to this word: 1 and its value, or 0. */
+static bool number_of(const struct reading *r, size_t word, int64_t *ret)
+{
+    size_t i = word + 1;
+
+    return is_beside(r, i) && r->tokens[i].kind == TOKEN_NUMBER &&
+           pattern_number(r->tokens[i].text, r->tokens[i].n, ret) == 0;
+}
+
+/* Whether the model itself is split over ranks: "mp_rank_00", "world_size_8_rank_3". */
+static bool is_split(const struct reading *r)
+{
+    static const char *const splits[] = { "mp", "tp", "pp", "zero" };
+    int64_t size;
+
+    for (size_t i = 0; i < r->count; i++) {
+        if (token_is(&r->tokens[i], "world") && i + 1 < r->count &&
+            token_is(&r->tokens[i + 1], "size") && number_of(r, i + 1, &size) && size > 1)
+            return true;
+        for (size_t s = 0; s < COUNT_OF(splits); s++)
+            if (token_is(&r->tokens[i], splits[s]))
+                return true;
+    }
+    return false;
+}
+
+bool name_part(const char *name, char reason[NAME_REASON_SIZE])
+{
+    struct part p = { name, strlen(name) };
+    struct reading r;
+    int64_t index, count;
+
+    if (shard_find(p, &index, &count) != p.n && count > 1) {
+        snprintf(reason, NAME_REASON_SIZE, "shard %" PRId64 " of %" PRId64, index, count);
+        return true;
+    }
+    read_part(p, &r);
+    for (size_t i = 0; i < r.count; i++) {
+        bool is_rank = token_is(&r.tokens[i], "rank");
+        if (r.words[i]->meaning != MEANS_PART || !number_of(&r, i, &index) ||
+            (is_rank && index == 0 && !is_split(&r))) /* one rank writes for all */
+            continue;
+        snprintf(reason, NAME_REASON_SIZE, "%s %" PRId64 " of several", r.words[i]->text, index);
+        return true;
+    }
+    return false;
+}
+
+bool name_is_state(const char *name)
+{
+    struct reading r;
+    bool has_state = false;
+
+    read_part((struct part){ name, strlen(name) }, &r);
+    for (size_t i = 0; i < r.count; i++) {
+        if (token_is(&r.tokens[i], "model"))
+            return false; /* "model_and_optim" */
+        has_state = has_state || r.words[i]->meaning == MEANS_STATE;
+    }
+    return has_state;
 }
 
 int name_run(const char *root, const char *directory, char ret[NAME_RUN_SIZE],
@@ -260,8 +473,8 @@ int name_run(const char *root, const char *directory, char ret[NAME_RUN_SIZE],
     int n = snprintf(name, sizeof name, "%s.", root);
 
     for (const char *p = directory; *p && n < (int)sizeof name; p++) {
-        bool plain = (is_letter(*p) && (unsigned char)*p < 0x80) || is_digit(*p) ||
-                     strchr("._-", *p) != NULL;
+        bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+                     (*p >= '0' && *p <= '9') || strchr("._-", *p) != NULL;
         n += snprintf(name + n, sizeof name - (size_t)n, plain ? "%c" : "_%02X", (unsigned char)*p);
     }
     if (n >= (int)sizeof name) {

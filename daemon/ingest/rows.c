@@ -42,10 +42,11 @@ static void set_look(struct checkpoint_row *row, const struct row_change *c, int
 
     row->size = r->look.size;
     row->mtime_ns = r->look.mtime_ns;
-    row->has_step = c->has_step;
-    row->step = c->step;
+    row->has_step = c->step.has_step;
+    row->step = c->step.step;
+    row->step_unit = c->step.unit;
     row->updated_ms = now_ms;
-    set_text(&row->step_reason, c->step_reason, failed);
+    set_text(&row->step_reason, c->step.reason, failed);
     set_text(&row->reason_code, slug_of(r), failed);
     set_text(&row->reason, r->text, failed);
 }
@@ -190,8 +191,9 @@ static int find_former_of(struct db *db, const struct checkpoint_row *row,
     struct checkpoint_row like = { .id = row->id,
                                    .run_id = row->run_id,
                                    .file = row->file,
-                                   .has_step = c->has_step,
-                                   .step = c->step,
+                                   .has_step = c->step.has_step,
+                                   .step = c->step.step,
+                                   .step_unit = c->step.unit,
                                    .size = c->report.look.size,
                                    .mtime_ns = c->report.look.mtime_ns,
                                    .has_header_digest = true };
@@ -264,8 +266,9 @@ static int put_back(struct db *db, int64_t run_id, struct row_change *c, int64_t
         return rc;
     struct checkpoint_row like = { .run_id = run_id,
                                    .file = c->report.name,
-                                   .has_step = c->has_step,
-                                   .step = c->step,
+                                   .has_step = c->step.has_step,
+                                   .step = c->step.step,
+                                   .step_unit = c->step.unit,
                                    .size = c->report.look.size,
                                    .mtime_ns = c->report.look.mtime_ns,
                                    .state_key = run.state_key };

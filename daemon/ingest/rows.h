@@ -5,6 +5,7 @@
 #ifndef INGEST_ROWS_H
 #define INGEST_ROWS_H
 
+#include "ingest/name.h"
 #include "store/db.h"
 #include "watch/report.h"
 
@@ -13,9 +14,7 @@
 /* A report about a file, with the step that its name says. */
 struct row_change {
     struct report report;
-    bool has_step;
-    int64_t step;
-    char step_reason[160];
+    struct name_step step;
     char uid[ID_TEXT_SIZE]; /* out: of the checkpoint that changed; "" when nothing did */
 };
 

@@ -10,29 +10,23 @@
 #include "store/service.h"
 
 /* What the name says; a pattern that is none changes nothing. */
-static bool name_says(const struct checkpoint_row *row, const char *pattern, bool *ret_has_step,
-                      int64_t *ret_step, char reason[NAME_REASON_SIZE])
+static bool name_says(const struct checkpoint_row *row, const char *pattern, struct name_step *ret)
 {
     struct sewa_error err;
 
-    *ret_step = 0;
-    reason[0] = '\0';
-    int rc = name_step(pattern, row->file, ret_step, reason, &err);
-    *ret_has_step = rc > 0;
-    return rc >= 0;
+    return name_step(pattern, row->file, ret, &err) >= 0;
 }
 
 bool steps_differ(const struct checkpoint_row *row, const char *pattern)
 {
-    char reason[NAME_REASON_SIZE];
-    bool has_step;
-    int64_t step;
+    struct name_step says;
 
-    if (!name_says(row, pattern, &has_step, &step, reason))
+    if (!name_says(row, pattern, &says))
         return false;
-    if (row->has_step != has_step)
+    if (row->has_step != says.has_step)
         return true;
-    return has_step ? row->step != step : strcmp(row->step_reason, reason) != 0;
+    return says.has_step ? row->step != says.step || row->step_unit != says.unit
+                         : strcmp(row->step_reason, says.reason) != 0;
 }
 
 /* Ids, because rows are not changed while they are listed. */
@@ -69,13 +63,16 @@ static int write_step(struct db *db, int64_t id, const char *pattern, int64_t no
                       struct sewa_error *err)
 {
     AUTO(checkpoint_row_clear) struct checkpoint_row row = { 0 };
-    char reason[NAME_REASON_SIZE];
+    struct name_step says;
     int rc = checkpoint_by_id(db, id, &row, err);
 
-    if (rc <= 0 || !name_says(&row, pattern, &row.has_step, &row.step, reason))
+    if (rc <= 0 || !name_says(&row, pattern, &says))
         return rc < 0 ? rc : 0;
+    row.has_step = says.has_step;
+    row.step = says.step;
+    row.step_unit = says.unit;
     free(row.step_reason);
-    row.step_reason = strdup(reason);
+    row.step_reason = strdup(says.reason);
     row.updated_ms = now_ms;
     if (!row.step_reason)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a checkpoint");

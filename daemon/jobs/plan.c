@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/path.h"
 #include "formats/layout.h"
+#include "jobs/left_out.h"
 #include "jobs/measured.h"
 #include "jobs/needs.h"
 #include "methods/method.h"
@@ -157,6 +159,7 @@ static int add_candidate(struct making *m, const struct checkpoint_row *row,
     *c = (struct job_candidate){ .id = row->id,
                                  .has_step = row->has_step,
                                  .step = row->step,
+                                 .step_unit = row->step_unit,
                                  .size = row->size,
                                  .mtime_ns = row->mtime_ns,
                                  .has_sha256 = row->has_sha256 };
@@ -249,6 +252,73 @@ static int unknown_run(struct db *db, const char *run, struct sewa_error *err)
                         n.nearest.name ? "'?" : "");
 }
 
+/* Steps of several units have no common order, and nobody but a pattern can say which are meant. */
+static int choose_axis(const struct of_run *o, const struct checkpoint_counts *counts,
+                       enum step_unit *ret, struct sewa_error *err)
+{
+    AUTO(buf_clear) struct buf axes = { 0 };
+
+    left_out_axes(counts, &axes);
+    if (axes.len > 0)
+        return sewa_fail_at(err, SEWA_E_INVALID, "/run", "run '%s': %s", o->run.name,
+                            buf_cstr(&axes));
+    *ret = UNIT_STEP;
+    for (int u = 0; u < STEP_UNIT_COUNT; u++)
+        if (counts->units[u] > 0)
+            *ret = (enum step_unit)u;
+    return 0;
+}
+
+static int refuse_empty(const struct of_run *o, const struct checkpoint_counts *counts,
+                        struct sewa_error *err)
+{
+    AUTO(buf_clear) struct buf why = { 0 };
+    int rc = left_out_reasons(o->m->db, &o->run, counts, clock_now_ms(), &why, err);
+
+    if (rc < 0)
+        return rc;
+    return sewa_fail_at(err, SEWA_E_NO_CANDIDATES, "/run",
+                        "run '%s' has no complete checkpoint with a step that passes the filters%s",
+                        o->run.name, buf_cstr(&why));
+}
+
+/* What is left out is said with every job. */
+static int note_left_out(const struct of_run *o, const struct checkpoint_counts *counts,
+                         struct sewa_error *err)
+{
+    AUTO(buf_clear) struct buf note = { 0 };
+    int rc = left_out_note(o->m->db, &o->run, counts, &note, err);
+
+    if (rc < 0 || note.len == 0)
+        return rc;
+    return buf_failed(&note) ||
+                   json_array_append_new(o->m->plan->warnings, json_string(buf_cstr(&note))) < 0
+               ? no_memory(err)
+               : 0;
+}
+
+static int find_on_axis(struct of_run *o, struct sewa_error *err)
+{
+    struct making *m = o->m;
+    const struct job_request *q = m->q;
+    struct checkpoint_counts counts;
+    enum step_unit unit = UNIT_STEP;
+    int rc = checkpoint_count(m->db, o->run.id, &counts, err);
+
+    if (rc == 0)
+        rc = choose_axis(o, &counts, &unit, err);
+    if (rc < 0)
+        return rc;
+    m->wanted = q->window ? q->window : JOB_CANDIDATES_MAX;
+    /* one more than wanted, so that a step that is there twice is seen at the edge too */
+    int64_t limit = m->wanted + 1 + (int64_t)json_array_size(q->exclude_steps);
+    rc = checkpoint_candidates(m->db, o->run.id, unit, q->has_min_step ? q->min_step : 0,
+                               q->max_step, limit, take_newest, o, err);
+    if (rc < 0)
+        return rc;
+    return m->plan->k == 0 ? refuse_empty(o, &counts, err) : note_left_out(o, &counts, err);
+}
+
 static int find_of_run(struct making *m, struct sewa_error *err)
 {
     struct of_run o = { .m = m };
@@ -261,15 +331,9 @@ static int find_of_run(struct making *m, struct sewa_error *err)
         return unknown_run(m->db, q->run, err);
     m->plan->run_id = o.run.id;
     m->plan->run_name = strdup(o.run.name);
-    m->wanted = q->window ? q->window : JOB_CANDIDATES_MAX;
-    /* one more than wanted, so that a step that is there twice is seen at the edge too */
-    int64_t limit = m->wanted + 1 + (int64_t)json_array_size(q->exclude_steps);
-    rc = checkpoint_candidates(m->db, o.run.id, q->has_min_step ? q->min_step : 0, q->max_step,
-                               limit, take_newest, &o, err);
+    rc = m->plan->run_name ? find_on_axis(&o, err) : no_memory(err);
     run_row_clear(&o.run);
     reverse(m->plan);
-    if (rc == 0 && !m->plan->run_name)
-        return no_memory(err);
     return rc;
 }
 
@@ -305,11 +369,32 @@ static int add_named(struct making *m, const char *uid, struct sewa_error *err)
     return add_candidate(m, &row, &run, err);
 }
 
+static int refuse_axes(const struct job_plan *p, struct sewa_error *err)
+{
+    const struct job_candidate *first = NULL;
+
+    for (size_t i = 0; i < p->k; i++) {
+        const struct job_candidate *c = &p->candidates[i];
+        if (first && c->has_step && c->step_unit != first->step_unit)
+            return sewa_fail_at(
+                err, SEWA_E_INVALID, "/checkpoints",
+                "checkpoint '%s' is %s %lld and '%s' is %s %lld: nothing says which "
+                "is the newer one",
+                first->uid, step_unit_name(first->step_unit), (long long)first->step, c->uid,
+                step_unit_name(c->step_unit), (long long)c->step);
+        if (!first && c->has_step)
+            first = c;
+    }
+    return 0;
+}
+
 static int by_step(const void *a, const void *b)
 {
     const struct job_candidate *x = a, *y = b;
     int64_t sx = x->has_step ? x->step : -1, sy = y->has_step ? y->step : -1;
 
+    if (x->step_unit != y->step_unit)
+        return x->step_unit < y->step_unit ? -1 : 1;
     if (sx != sy)
         return sx < sy ? -1 : 1;
     return x->id < y->id ? -1 : x->id > y->id;
@@ -325,8 +410,9 @@ static int find_named(struct making *m, struct sewa_error *err)
         if (rc < 0)
             return rc;
     }
+    int rc = m->q->force ? 0 : refuse_axes(m->plan, err);
     qsort(m->plan->candidates, m->plan->k, sizeof m->plan->candidates[0], by_step);
-    return 0;
+    return rc;
 }
 
 /* The names and ranges of a method's own parameters, which depend on k. */
@@ -341,16 +427,7 @@ static int check_method(struct making *m, struct sewa_error *err)
 
 static int find_candidates(struct making *m, struct sewa_error *err)
 {
-    int rc = m->q->run ? find_of_run(m, err) : find_named(m, err);
-
-    if (rc < 0)
-        return rc;
-    if (m->plan->k == 0)
-        return sewa_fail_at(err, SEWA_E_NO_CANDIDATES, "/run",
-                            "run '%s' has no complete checkpoint with a step that passes the "
-                            "filters",
-                            m->q->run);
-    return 0;
+    return m->q->run ? find_of_run(m, err) : find_named(m, err);
 }
 
 /* The baseline that averages, or NULL. */

@@ -11,7 +11,7 @@
 
 #include "base/ulid.h"
 #include "jobs/request.h"
-#include "store/db.h"
+#include "store/checkpoints.h"
 
 enum { JOB_RECALIBRATIONS_MAX = 2 }; /* for the verdict and for the file */
 
@@ -24,6 +24,7 @@ struct job_candidate {
     char *state_key; /* where in a PyTorch file the tensors are; "": looked for */
     bool has_step;
     int64_t step;
+    enum step_unit step_unit;
     int64_t size;
     int64_t mtime_ns;
     uint8_t header_digest[32];
@@ -74,9 +75,10 @@ struct plan_limits {
 
 /*
  * Resolve and check. SEWA_E_UNKNOWN_NAME with a pointer (run, checkpoint or evaluator),
- * SEWA_E_INVALID with one (K > k, too much memory), _NO_CANDIDATES, _DUPLICATE_STEP, _MISMATCH
- * (names the first differences, or raw weights and averages of weights), _UNSUPPORTED (a type that
- * cannot be averaged), _NO_SPACE (both numbers).
+ * SEWA_E_INVALID with one (K > k, too much memory, steps of several units, which have no common
+ * order), _NO_CANDIDATES, _DUPLICATE_STEP, _MISMATCH (names the first differences, or raw weights
+ * and averages of weights), _UNSUPPORTED (a type that cannot be averaged), _NO_SPACE (both
+ * numbers).
  */
 int job_plan_make(struct db *db, const struct job_request *q, const struct plan_limits *limits,
                   struct job_plan **ret, struct sewa_error *err);

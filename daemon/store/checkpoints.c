@@ -20,6 +20,26 @@ const char *checkpoint_state_name(enum checkpoint_state s)
     return states[s];
 }
 
+static const char *const units[STEP_UNIT_COUNT] = {
+    [UNIT_STEP] = "step",
+    [UNIT_EPOCH] = "epoch",
+    [UNIT_NUMBER] = "number",
+};
+
+const char *step_unit_name(enum step_unit u)
+{
+    return units[u];
+}
+
+/* NULL is no unit: the row has no step. */
+static int unit_from_name(const char *name)
+{
+    for (int i = 0; name && i < STEP_UNIT_COUNT; i++)
+        if (strcmp(units[i], name) == 0)
+            return i;
+    return -1;
+}
+
 int checkpoint_state_from_name(const char *name)
 {
     for (int i = 0; i < CHECKPOINT_STATE_COUNT; i++)
@@ -75,6 +95,8 @@ static int read_row(struct stmt *q, struct checkpoint_row *ret, struct sewa_erro
     r.updated_ms = stmt_i64(q, 22);
     if (!stmt_is_null(q, 23))
         r.state_key = stmt_text_copy(q, 23, &failed);
+    int unit = stmt_is_null(q, 24) ? -1 : unit_from_name(stmt_text(q, 24));
+    r.step_unit = unit < 0 ? UNIT_STEP : (enum step_unit)unit;
     if (failed) {
         checkpoint_row_clear(&r);
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a checkpoint");
@@ -113,6 +135,7 @@ static const char *text_or(const char *text, const char *fallback)
 static void bind_row(struct stmt *q, const struct checkpoint_row *r)
 {
     stmt_bind_i64_if(q, ":step", r->has_step, r->step);
+    stmt_bind_text(q, ":step_unit", r->has_step ? units[r->step_unit] : NULL);
     stmt_bind_text(q, ":step_reason", text_or(r->step_reason, ""));
     stmt_bind_text(q, ":state", states[r->state]);
     stmt_bind_text(q, ":reason_code", text_or(r->reason_code, ""));
@@ -287,6 +310,7 @@ int checkpoint_former(struct db *db, const struct checkpoint_row *like, struct c
     stmt_bind_i64(q, ":run_id", like->run_id);
     stmt_bind_blob(q, ":file", like->file, strlen(like->file));
     stmt_bind_i64(q, ":step_order", like->has_step ? like->step : -1);
+    stmt_bind_text(q, ":step_unit", like->has_step ? units[like->step_unit] : NULL);
     stmt_bind_i64(q, ":size", like->size);
     stmt_bind_i64(q, ":mtime_ns", like->mtime_ns);
     stmt_bind_blob(q, ":header_digest", like->has_header_digest ? like->header_digest : NULL, 32);
@@ -346,16 +370,35 @@ int checkpoint_metric(struct db *db, int64_t id, const char *name, double *ret,
     return rc;
 }
 
-int checkpoint_candidates(struct db *db, int64_t run_id, int64_t min_step, int64_t max_step,
-                          int64_t limit, checkpoint_each *each, void *arg, struct sewa_error *err)
+int checkpoint_candidates(struct db *db, int64_t run_id, enum step_unit unit, int64_t min_step,
+                          int64_t max_step, int64_t limit, checkpoint_each *each, void *arg,
+                          struct sewa_error *err)
 {
     AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_CHECKPOINT_CANDIDATES);
 
     stmt_bind_i64(q, ":run_id", run_id);
+    stmt_bind_text(q, ":step_unit", units[unit]);
     stmt_bind_i64(q, ":min_step", min_step < 0 ? 0 : min_step);
     stmt_bind_i64(q, ":max_step", max_step);
     stmt_bind_i64(q, ":limit", limit);
     return read_each(q, each, arg, err);
+}
+
+int checkpoint_without_step(struct db *db, int64_t run_id, int64_t limit,
+                            int (*each)(const char *file, void *arg, struct sewa_error *err),
+                            void *arg, struct sewa_error *err)
+{
+    AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_CHECKPOINT_WITHOUT_STEP);
+    int rc;
+
+    stmt_bind_i64(q, ":run_id", run_id);
+    stmt_bind_i64(q, ":limit", limit);
+    while ((rc = stmt_next(q, err)) > 0) {
+        rc = each(stmt_text(q, 0), arg, err);
+        if (rc < 0)
+            return rc;
+    }
+    return rc;
 }
 
 int checkpoint_known(struct db *db, int64_t run_id, checkpoint_each *each, void *arg,
@@ -393,13 +436,60 @@ static int read_counts(struct stmt *q, int64_t ret[CHECKPOINT_STATE_COUNT], stru
     return rc;
 }
 
-int checkpoint_count(struct db *db, int64_t run_id, int64_t ret[CHECKPOINT_STATE_COUNT],
+/* Of rows of one state whose unit is this (NULL: without a step). */
+static void add_count(struct checkpoint_counts *c, int state, const char *unit, int64_t n)
+{
+    int u = unit_from_name(unit);
+
+    if (state >= 0)
+        c->states[state] += n;
+    if (state == CHECKPOINT_COMPLETE && u >= 0)
+        c->units[u] += n;
+    else if (state == CHECKPOINT_COMPLETE)
+        c->without_step += n;
+}
+
+int checkpoint_count(struct db *db, int64_t run_id, struct checkpoint_counts *ret,
                      struct sewa_error *err)
 {
     AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_CHECKPOINT_COUNT);
+    int rc;
+
+    memset(ret, 0, sizeof *ret);
+    stmt_bind_i64(q, ":run_id", run_id);
+    while ((rc = stmt_next(q, err)) > 0)
+        add_count(ret, checkpoint_state_from_name(stmt_text(q, 0)),
+                  stmt_is_null(q, 1) ? NULL : stmt_text(q, 1), stmt_i64(q, 2));
+    return rc;
+}
+
+int checkpoint_incomplete(struct db *db, int64_t run_id,
+                          int (*each)(const struct checkpoint_waiting *w, void *arg,
+                                      struct sewa_error *err),
+                          void *arg, struct sewa_error *err)
+{
+    AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_CHECKPOINT_INCOMPLETE);
+    int rc;
 
     stmt_bind_i64(q, ":run_id", run_id);
-    return read_counts(q, ret, err);
+    while ((rc = stmt_next(q, err)) > 0) {
+        struct checkpoint_waiting w = { .count = stmt_i64(q, 2), .newest_ms = stmt_i64(q, 3) };
+        stmt_text_into(q, 0, w.code, sizeof w.code);
+        stmt_text_into(q, 1, w.reason, sizeof w.reason);
+        rc = each(&w, arg, err);
+        if (rc < 0)
+            return rc;
+    }
+    return rc;
+}
+
+unsigned checkpoint_axes(const struct checkpoint_counts *c)
+{
+    unsigned n = 0;
+
+    for (int u = 0; u < STEP_UNIT_COUNT; u++)
+        n += c->units[u] > 0;
+    return n;
 }
 
 int checkpoint_count_all(struct db *db, int64_t ret[CHECKPOINT_STATE_COUNT], struct sewa_error *err)

@@ -27,6 +27,16 @@ enum checkpoint_state {
 const char *checkpoint_state_name(enum checkpoint_state s);
 int checkpoint_state_from_name(const char *name); /* -1 when there is no such state */
 
+/* What a step counts: an axis of its own, so that candidates of two units have no order. */
+enum step_unit {
+    UNIT_STEP,
+    UNIT_EPOCH,
+    UNIT_NUMBER, /* nothing says more of it */
+    STEP_UNIT_COUNT
+};
+
+const char *step_unit_name(enum step_unit u); /* "step", "epoch", "number" */
+
 struct checkpoint_row {
     int64_t id;
     char uid[ID_TEXT_SIZE];
@@ -34,6 +44,7 @@ struct checkpoint_row {
     char *file; /* bytes, relative to the run's directory */
     bool has_step;
     int64_t step;
+    enum step_unit step_unit; /* where there is a step */
     char *step_reason;
     enum checkpoint_state state;
     char *reason_code;
@@ -100,8 +111,8 @@ int checkpoint_find(struct db *db, const char *uid, struct checkpoint_row *ret,
 int checkpoint_by_id(struct db *db, int64_t id, struct checkpoint_row *ret, struct sewa_error *err);
 int checkpoint_live(struct db *db, int64_t run_id, const char *file, struct checkpoint_row *ret,
                     struct sewa_error *err);
-/* A row that is gone and had exactly the identity of this one (run, file, step, size, mtime,
- * header), and was read with the same state_key where this one has one. */
+/* A row that is gone and had exactly the identity of this one (run, file, step and unit, size,
+ * mtime, header), and was read with the same state_key where this one has one. */
 int checkpoint_former(struct db *db, const struct checkpoint_row *like, struct checkpoint_row *ret,
                       struct sewa_error *err);
 
@@ -135,10 +146,17 @@ int checkpoint_metric(struct db *db, int64_t id, const char *name, double *ret,
                       struct sewa_error *err);
 
 /*
- * Candidates of a job: complete rows with a step in [min, max], newest step first, at most limit.
+ * Candidates of a job: complete rows with a step of this unit in [min, max], newest step first, at
+ * most limit.
  */
-int checkpoint_candidates(struct db *db, int64_t run_id, int64_t min_step, int64_t max_step,
-                          int64_t limit, checkpoint_each *each, void *arg, struct sewa_error *err);
+int checkpoint_candidates(struct db *db, int64_t run_id, enum step_unit unit, int64_t min_step,
+                          int64_t max_step, int64_t limit, checkpoint_each *each, void *arg,
+                          struct sewa_error *err);
+
+/* Names of complete rows that have no step, at most limit. */
+int checkpoint_without_step(struct db *db, int64_t run_id, int64_t limit,
+                            int (*each)(const char *file, void *arg, struct sewa_error *err),
+                            void *arg, struct sewa_error *err);
 
 /* Live rows of a run, for the scan thread to start from. */
 int checkpoint_known(struct db *db, int64_t run_id, checkpoint_each *each, void *arg,
@@ -148,9 +166,31 @@ int checkpoint_known(struct db *db, int64_t run_id, checkpoint_each *each, void 
 int checkpoint_count_newer(struct db *db, int64_t run_id, int64_t id, int64_t *ret,
                            struct sewa_error *err);
 
-/* Rows of a run per state. */
-int checkpoint_count(struct db *db, int64_t run_id, int64_t ret[CHECKPOINT_STATE_COUNT],
+/* Rows of a run. */
+struct checkpoint_counts {
+    int64_t states[CHECKPOINT_STATE_COUNT];
+    int64_t units[STEP_UNIT_COUNT]; /* of complete rows */
+    int64_t without_step;           /* of complete rows */
+};
+
+int checkpoint_count(struct db *db, int64_t run_id, struct checkpoint_counts *ret,
                      struct sewa_error *err);
+
+/* Incomplete rows of a run with one reason code. */
+struct checkpoint_waiting {
+    char code[32];    /* "settling": its size and time have not been the same for long enough */
+    char reason[256]; /* of the one that was changed last */
+    int64_t count;
+    int64_t newest_ms; /* when one of them was changed last */
+};
+
+int checkpoint_incomplete(struct db *db, int64_t run_id,
+                          int (*each)(const struct checkpoint_waiting *w, void *arg,
+                                      struct sewa_error *err),
+                          void *arg, struct sewa_error *err);
+
+/* On how many axes complete rows have steps. */
+unsigned checkpoint_axes(const struct checkpoint_counts *c);
 
 /* Rows of all runs per state. */
 int checkpoint_count_all(struct db *db, int64_t ret[CHECKPOINT_STATE_COUNT],

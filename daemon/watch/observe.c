@@ -10,7 +10,10 @@
 /* Nothing is known of it: it waits from now on. f is its entry when it has been gone. */
 static void found(struct pass *p, struct known_file *f, const char *name, const struct look *look)
 {
-    struct report r = { .kind = REPORT_FOUND, .code = SEWA_E_INCOMPLETE, .look = *look };
+    bool settles = !p->t->spec.marker;
+    struct report r = { .kind = REPORT_FOUND,
+                        .code = settles ? SEWA_E_SETTLING : SEWA_E_INCOMPLETE,
+                        .look = *look };
     struct pending *fresh = pending_new(p);
     char why[PENDING_REASON_SIZE];
     bool is_new = !f;

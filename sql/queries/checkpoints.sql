@@ -2,12 +2,12 @@
 -- part: columns
 id, uid, run_id, file, step, step_reason, state, reason_code, reason, evidence, format, size,
        mtime_ns, header_digest, layout_id, metadata, sha256, labels, metrics, pinned, discovered_ms,
-       completed_ms, updated_ms, state_key
+       completed_ms, updated_ms, state_key, step_unit
 -- part: columns_of_c
 c.id, c.uid, c.run_id, c.file, c.step, c.step_reason, c.state, c.reason_code, c.reason,
        c.evidence, c.format, c.size, c.mtime_ns, c.header_digest, c.layout_id, c.metadata,
        c.sha256, c.labels, c.metrics, c.pinned, c.discovered_ms, c.completed_ms,
-       c.updated_ms, c.state_key
+       c.updated_ms, c.state_key, c.step_unit
 -- part: filters
   AND (:state IS NULL OR state = :state)
   AND (:min_step IS NULL OR step >= :min_step) AND (:max_step IS NULL OR step <= :max_step)
@@ -23,18 +23,19 @@ c.id, c.uid, c.run_id, c.file, c.step, c.step_reason, c.state, c.reason_code, c.
         WHERE l.checkpoint_id = c.id AND l.key = :label_key
           AND (:label_value IS NULL OR l.value = :label_value)))
 -- name: checkpoint_insert
-INSERT INTO checkpoints (uid, run_id, file, step, step_reason, state, reason_code, reason, evidence,
-                         format, size, mtime_ns, header_digest, layout_id, metadata, state_key,
-                         discovered_ms, completed_ms, updated_ms)
-VALUES (:uid, :run_id, :file, :step, :step_reason, :state, :reason_code, :reason, :evidence, :format,
-        :size, :mtime_ns, :header_digest, :layout_id, :metadata, :state_key, :discovered_ms,
-        :completed_ms, :updated_ms);
+INSERT INTO checkpoints (uid, run_id, file, step, step_unit, step_reason, state, reason_code, reason,
+                         evidence, format, size, mtime_ns, header_digest, layout_id, metadata,
+                         state_key, discovered_ms, completed_ms, updated_ms)
+VALUES (:uid, :run_id, :file, :step, :step_unit, :step_reason, :state, :reason_code, :reason,
+        :evidence, :format, :size, :mtime_ns, :header_digest, :layout_id, :metadata, :state_key,
+        :discovered_ms, :completed_ms, :updated_ms);
 -- name: checkpoint_update
 UPDATE checkpoints
-SET step = :step, step_reason = :step_reason, state = :state, reason_code = :reason_code,
-    reason = :reason, evidence = :evidence, format = :format, size = :size, mtime_ns = :mtime_ns,
-    header_digest = :header_digest, layout_id = :layout_id, metadata = :metadata,
-    state_key = :state_key, completed_ms = :completed_ms, updated_ms = :updated_ms
+SET step = :step, step_unit = :step_unit, step_reason = :step_reason, state = :state,
+    reason_code = :reason_code, reason = :reason, evidence = :evidence, format = :format,
+    size = :size, mtime_ns = :mtime_ns, header_digest = :header_digest, layout_id = :layout_id,
+    metadata = :metadata, state_key = :state_key, completed_ms = :completed_ms,
+    updated_ms = :updated_ms
 WHERE id = :id;
 -- name: checkpoint_set_state
 UPDATE checkpoints SET state = :state, updated_ms = :now_ms WHERE id = :id;
@@ -69,8 +70,8 @@ FROM checkpoints WHERE run_id = :run_id AND file = :file AND state IN ('incomple
 -- name: checkpoint_former
 SELECT {columns}
 FROM checkpoints
-WHERE run_id = :run_id AND state = 'gone' AND step_order = :step_order AND file = :file
-  AND size = :size AND mtime_ns = :mtime_ns AND header_digest IS NOT NULL
+WHERE run_id = :run_id AND state = 'gone' AND step_unit IS :step_unit AND step_order = :step_order
+  AND file = :file AND size = :size AND mtime_ns = :mtime_ns AND header_digest IS NOT NULL
   AND (:header_digest IS NULL OR header_digest = :header_digest)
   AND (:state_key IS NULL OR state_key = :state_key)
 ORDER BY id DESC LIMIT 1;
@@ -80,7 +81,8 @@ FROM checkpoints WHERE run_id = :run_id AND state IN ('incomplete', 'complete');
 -- name: checkpoint_candidates
 SELECT {columns}
 FROM checkpoints
-WHERE run_id = :run_id AND state = 'complete' AND step_order BETWEEN :min_step AND :max_step
+WHERE run_id = :run_id AND state = 'complete' AND step_unit = :step_unit
+  AND step_order BETWEEN :min_step AND :max_step
 ORDER BY step_order DESC, id DESC LIMIT :limit;
 -- The pages. A row value comparison is what lets SQLite start inside the index.
 -- name: checkpoint_page_step_asc
@@ -125,7 +127,14 @@ SELECT value FROM checkpoint_metrics WHERE checkpoint_id = :id AND name = :name;
 SELECT count(*) FROM checkpoints
 WHERE run_id = :run_id AND state = 'complete' AND step IS NOT NULL AND id > :id;
 -- name: checkpoint_count
-SELECT state, count(*) FROM checkpoints WHERE run_id = :run_id GROUP BY state;
+SELECT state, step_unit, count(*) FROM checkpoints WHERE run_id = :run_id GROUP BY state, step_unit;
+-- name: checkpoint_without_step
+SELECT file FROM checkpoints
+WHERE run_id = :run_id AND state = 'complete' AND step_unit IS NULL LIMIT :limit;
+-- The text is that of the row that was changed last (SQLite: bare columns beside max()).
+-- name: checkpoint_incomplete
+SELECT reason_code, reason, count(*), max(updated_ms) FROM checkpoints
+WHERE run_id = :run_id AND state = 'incomplete' GROUP BY reason_code ORDER BY reason_code;
 -- name: checkpoint_count_all
 SELECT state, count(*) FROM checkpoints GROUP BY state;
 -- name: layout_insert

@@ -614,7 +614,7 @@ class Correctness(SharedServiceTest):
                 names.append((run, os.path.basename(file)))
             self.watch(run, settle_seconds=settle)
         for run, file in names[:2]:
-            self.sewad.wait_file(run, file, "incomplete", "incomplete", "3600 seconds")
+            self.sewad.wait_file(run, file, "incomplete", "settling", "3600 seconds")
         self.sewad.wait_complete("prompt", 2)
 
     def test_row_39_an_upper_bound_and_single_steps_can_be_left_out(self):

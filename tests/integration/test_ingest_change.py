@@ -183,10 +183,15 @@ class Changes(SharedServiceTest):
         self.assertEqual({r["file"]: r["step"] for r in rows}, expected)
         for row in rows:
             self.assertEqual(row["step"] is None, row["step_reason"] is not None, row)
+        units = {r["step"]: r["step_unit"] for r in rows if r["step"] is not None}
+        self.assertEqual(units, {42: "step", 1000000007: "step", 17: "number", 99: "number",
+                                 1000: "number"})
         # what has no step is no candidate of a run
+        for name in ("model-iter-42.safetensors", "epoch=3-step=1000000007-v1.safetensors"):
+            os.remove(os.path.join(path, name))
+        wait_until(lambda: len(self.sewad.complete("names")) == len(rows) - 2, "they are gone")
         job = self.sewad.run_job(run="names", method="uniform")
-        self.assertEqual([s["step"] for s in job["result"]["selected"]],
-                         [17, 42, 99, 1000, 1000000007])
+        self.assertEqual([s["step"] for s in job["result"]["selected"]], [17, 99, 1000])
 
     def test_two_files_of_one_step(self):
         path = self.run_with("twice", [1, 2, 3])

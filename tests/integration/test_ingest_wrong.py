@@ -158,7 +158,7 @@ class WrongFiles(SharedServiceTest):
     def test_a_whole_file_waits_until_it_is_settled(self):
         path = self.run_for("patient", settle_seconds=3600)
         tensors.place(os.path.join(path, "step-1.safetensors"), GOOD)
-        self.sewad.wait_file("patient", "step-1.safetensors", "incomplete", "incomplete",
+        self.sewad.wait_file("patient", "step-1.safetensors", "incomplete", "settling",
                              "3600 seconds")
 
     def test_preallocated_and_filled_in_place_needs_its_marker(self):

@@ -143,8 +143,12 @@ class StateKey(ServiceTest):
         self.sewad.post("/api/v1/runs", {"name": "s", "path": self.directory, "state_key": "ema"})
         before = {run: self.sewad.wait_complete(run, len(STEPS)) for run in "rs"}
         self.sewad.stop()
-        self.database("ALTER TABLE checkpoints DROP COLUMN state_key")
-        self.database("ALTER TABLE layouts DROP COLUMN unfit")
+        self.database("DROP INDEX checkpoints_by_state")
+        self.database("CREATE INDEX checkpoints_by_state "
+                      "ON checkpoints (run_id, state, step_order, id)")
+        for column in ("checkpoints DROP COLUMN state_key", "checkpoints DROP COLUMN step_unit",
+                       "layouts DROP COLUMN unfit"):
+            self.database("ALTER TABLE " + column)
         self.database("PRAGMA user_version = 1")
         self.sewad.start()
         for run, key in [("r", "live"), ("s", "ema")]:

@@ -59,22 +59,30 @@ static const struct run_row run = { .id = 3,
 static void test_run(void **state)
 {
     (void)state;
-    static const int64_t counts[CHECKPOINT_STATE_COUNT] = { [CHECKPOINT_INCOMPLETE] = 1,
-                                                            [CHECKPOINT_COMPLETE] = 2,
-                                                            [CHECKPOINT_CHANGED] = 3,
-                                                            [CHECKPOINT_GONE] = 4 };
+    static const struct checkpoint_counts counts = {
+        .states = { [CHECKPOINT_INCOMPLETE] = 1,
+                    [CHECKPOINT_COMPLETE] = 9,
+                    [CHECKPOINT_CHANGED] = 3,
+                    [CHECKPOINT_GONE] = 4 },
+        .units = { [UNIT_STEP] = 5, [UNIT_EPOCH] = 2, [UNIT_NUMBER] = 1 },
+        .without_step = 1
+    };
 
-    assert_shown(view_run(&run, counts),
+    assert_shown(view_run(&run, &counts),
                  "{\"id\":\"run_01K9Z5V7QH8M3N2P4R6S8T0VWX\",\"name\":\"digits\","
                  "\"origin\":\"root\",\"watched\":true,\"path\":\"/data/%FF\","
                  "\"pattern\":\"step-{step}\",\"state_key\":\"model\",\"marker\":\"DONE\","
                  "\"settle_seconds\":5,\"labels\":{\"team\":\"vision\"},"
-                 "\"checkpoints\":{\"incomplete\":1,\"complete\":2,\"changed\":3,\"gone\":4},"
+                 "\"checkpoints\":{\"incomplete\":1,\"complete\":9,\"changed\":3,\"gone\":4},"
+                 "\"steps\":{\"step\":5,\"epoch\":2,\"number\":1,\"none\":1,\"advice\":\"its "
+                 "complete checkpoints have no common order: 5 with a step, 2 with an epoch and 1 "
+                 "with a number that nothing says more of; a pattern for the run, such as "
+                 "'epoch={step}*', says which are meant\"},"
                  "\"created_at\":\"1970-01-01T00:00:00.001Z\","
                  "\"updated_at\":\"1970-01-01T00:00:00.002Z\"}");
     struct run_row bare = run;
     bare.pattern = bare.state_key = bare.marker = TEXT("");
-    AUTOJSON json_t *o = view_run(&bare, counts);
+    AUTOJSON json_t *o = view_run(&bare, &counts);
     assert_true(json_is_null(json_object_get(o, "pattern")));
     assert_true(json_is_null(json_object_get(o, "state_key")));
     assert_true(json_is_null(json_object_get(o, "marker")));
@@ -114,7 +122,7 @@ static void test_checkpoint(void **state)
         view_checkpoint(&whole, &run, &layout),
         "{\"id\":\"ckpt_01K9Z5V7QH8M3N2P4R6S8T0VWX\",\"run\":\"digits\","
         "\"file\":\"a/step-7%FE.safetensors\",\"path\":\"/data/%FF/a/step-7%FE.safetensors\","
-        "\"step\":7,\"step_reason\":null,\"state\":\"complete\",\"reason\":null,"
+        "\"step\":7,\"step_unit\":\"step\",\"step_reason\":null,\"state\":\"complete\",\"reason\":null,"
         "\"evidence\":{\"rule\":\"settled\"},\"format\":\"safetensors\",\"size\":123,"
         "\"mtime\":\"2026-01-31T12:00:00.123Z\",\"mtime_ns\":1769860800123456789,"
         "\"header_digest\":\"ab" ZEROS_62 "\",\"sha256\":\"cd" ZEROS_62 "\","
@@ -167,7 +175,7 @@ static void test_bare_checkpoint(void **state)
     assert_shown(
         view_checkpoint(&bare, &run, NULL),
         "{\"id\":\"ckpt_X\",\"run\":\"digits\",\"file\":\"f\",\"path\":\"/data/%FF/f\","
-        "\"step\":null,\"step_reason\":\"no number\",\"state\":\"incomplete\","
+        "\"step\":null,\"step_unit\":null,\"step_reason\":\"no number\",\"state\":\"incomplete\","
         "\"reason\":{\"code\":\"corrupt\",\"detail\":\"is short\"},\"evidence\":null,"
         "\"format\":null,\"size\":0,\"mtime\":null,\"mtime_ns\":0,\"header_digest\":null,"
         "\"sha256\":null,\"tensors\":null,\"parameters\":null,\"averaging_refused\":null,\"labels\":{},"
@@ -294,9 +302,10 @@ static void test_artifacts(void **state)
 
 static json_t *show_run(void)
 {
-    static const int64_t counts[CHECKPOINT_STATE_COUNT];
+    static const struct checkpoint_counts counts = { .units = {
+                                                         [UNIT_STEP] = 1, [UNIT_EPOCH] = 1 } };
 
-    return view_run(&run, counts);
+    return view_run(&run, &counts);
 }
 
 static json_t *show_checkpoint(void)

@@ -88,8 +88,7 @@ struct event {
 static int64_t apply(struct fixture *f, struct event e)
 {
     struct row_change c = { .report = { .kind = e.kind, .code = e.code },
-                            .has_step = true,
-                            .step = 7 };
+                            .step = { .has_step = true, .step = 7 } };
     AUTO(checkpoint_row_clear) struct checkpoint_row row = { 0 };
 
     c.report.name = strdup("a.safetensors");
@@ -215,7 +214,8 @@ static void test_an_incomplete_file_that_vanishes(void **state)
 static void test_step_from_the_name_may_be_missing(void **state)
 {
     struct fixture *f = *state;
-    struct row_change c = { .report = { .kind = REPORT_FOUND }, .step_reason = "no number in it" };
+    struct row_change c = { .report = { .kind = REPORT_FOUND },
+                            .step = { .reason = "no number in it" } };
     AUTO(checkpoint_row_clear) struct checkpoint_row row = { 0 };
 
     c.report.name = strdup("\xff.safetensors");

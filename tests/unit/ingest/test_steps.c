@@ -59,6 +59,7 @@ static int64_t add(struct fixture *f, const char *file, int64_t step, enum check
                                   .file = name,
                                   .has_step = step >= 0,
                                   .step = step,
+                                  .step_unit = UNIT_NUMBER,
                                   .reason = reason,
                                   .state = s };
 

@@ -312,24 +312,29 @@ static void test_candidates_and_counts(void **state)
     struct fixture *f = *state;
     struct checkpoint_row rows[6];
     struct collected got = { .n = 0 };
-    int64_t counts[CHECKPOINT_STATE_COUNT], newer = 0;
+    struct checkpoint_counts counts;
+    int64_t all[CHECKPOINT_STATE_COUNT], newer = 0;
 
     for (int i = 0; i < 5; i++)
         add_checkpoint(f, i * 10, i == 3 ? CHECKPOINT_CHANGED : CHECKPOINT_COMPLETE, i + 1,
                        &rows[i]);
     add_checkpoint(f, -1, CHECKPOINT_COMPLETE, 99, &rows[5]);
-    assert_ok(checkpoint_candidates(f->db, f->run.id, 0, INT64_MAX, 3, collect, &got, &f->err),
-              f->err);
+    assert_ok(
+        checkpoint_candidates(f->db, f->run.id, UNIT_STEP, 0, INT64_MAX, 3, collect, &got, &f->err),
+        f->err);
     assert_int_equal(got.n, 3);
     assert_int_equal(got.steps[0], 40);
     assert_int_equal(got.steps[2], 10);
-    assert_ok(checkpoint_count(f->db, f->run.id, counts, &f->err), f->err);
-    assert_int_equal(counts[CHECKPOINT_COMPLETE], 5);
-    assert_int_equal(counts[CHECKPOINT_CHANGED], 1);
+    assert_ok(checkpoint_count(f->db, f->run.id, &counts, &f->err), f->err);
+    assert_int_equal(counts.states[CHECKPOINT_COMPLETE], 5);
+    assert_int_equal(counts.states[CHECKPOINT_CHANGED], 1);
+    assert_int_equal(counts.units[UNIT_STEP], 4); /* one of five is changed */
+    assert_int_equal(counts.without_step, 1);
+    assert_int_equal(checkpoint_axes(&counts), 1);
     assert_ok(checkpoint_count_newer(f->db, f->run.id, rows[1].id, &newer, &f->err), f->err);
     assert_int_equal(newer, 2);
-    assert_ok(checkpoint_count_all(f->db, counts, &f->err), f->err);
-    assert_int_equal(counts[CHECKPOINT_COMPLETE], 5);
+    assert_ok(checkpoint_count_all(f->db, all, &f->err), f->err);
+    assert_int_equal(all[CHECKPOINT_COMPLETE], 5);
     got.n = 0;
     assert_ok(checkpoint_known(f->db, f->run.id, collect, &got, &f->err), f->err);
     assert_int_equal(got.n, 5);

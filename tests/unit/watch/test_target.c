@@ -23,7 +23,7 @@ static void test_a_file_settles(void **state)
     assert_string_equal(r->path, b->directory);
     assert_false(r->is_network);
     r = expect(b, FOUND, "step-1.pt", "must stay the same for 5 seconds");
-    assert_int_equal(r->code, SEWA_E_INCOMPLETE);
+    assert_int_equal(r->code, SEWA_E_SETTLING);
     assert_int_equal(r->look.size, 100);
     expect_nothing(b);
     assert_int_equal(b->done.counts.files, 1);
