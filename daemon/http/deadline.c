@@ -53,7 +53,7 @@ static void say(const struct connection *c, const struct sewa_error *why)
     if (!body)
         return;
     buf_printf(&b, "HTTP/1.1 %d %s\r\nConnection: close\r\nCache-Control: no-store\r\n",
-               info->http_status, info->title);
+               info->http_status, MHD_get_reason_phrase_for((unsigned)info->http_status));
     buf_printf(&b, "Content-Type: application/problem+json\r\nContent-Length: %zu\r\n\r\n%s",
                strlen(body), body);
     send(c->fd, buf_cstr(&b), b.len, MSG_DONTWAIT | MSG_NOSIGNAL);

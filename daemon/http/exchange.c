@@ -132,6 +132,8 @@ static bool has_header(const struct request *rq, const char *name)
 
 static enum MHD_Result queue_reply(struct request *rq)
 {
+    if (!rq->reply)
+        return MHD_NO; /* there was no memory even for the answer: end the connection */
     /* a shared response has its headers already, and others are sending it */
     if (!rq->reply_is_shared) {
         if (!has_header(rq, "Cache-Control"))
@@ -154,15 +156,37 @@ static enum MHD_Result refuse_at_once(struct request *rq, const struct sewa_erro
     return queue_reply(rq);
 }
 
-static enum MHD_Result await_body(struct request *rq, const struct guard *g)
+static size_t header_size(const struct request *rq)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+
+    return info ? info->header_size : 0;
+}
+
+static enum MHD_Result await_body(struct request *rq, const struct guard *g)
+{
     struct connection *c = connection_of(rq->connection);
 
-    if (c && info)
-        stall_headers(c, info->header_size, g->content_length, rq->headers_done_ms);
+    if (c)
+        stall_headers(c, header_size(rq), g->content_length, rq->headers_done_ms);
     return MHD_YES;
+}
+
+/* The library 1.0 sees to it by itself, and moves the fields. */
+static bool leaves_fields_in_place(void)
+{
+    return MHD_get_version()[0] == '0';
+}
+
+static void read_headers(const struct request *rq, const char *method, const char *version,
+                         struct guard *g)
+{
+    if (leaves_fields_in_place()) {
+        g->next = version + strlen(version) + 2;
+        g->end = method + header_size(rq);
+    }
+    MHD_get_connection_values(rq->connection, MHD_HEADER_KIND, on_header, g);
 }
 
 static enum MHD_Result on_headers(struct request *rq, const char *method, const char *version)
@@ -171,7 +195,7 @@ static enum MHD_Result on_headers(struct request *rq, const char *method, const 
     struct sewa_error err;
 
     rq->headers_done_ms = clock_monotonic_ms();
-    MHD_get_connection_values(rq->connection, MHD_HEADER_KIND, on_header, &g);
+    read_headers(rq, method, version, &g);
     rq->method = method_of(method, &rq->is_head);
     if (!rq->target_text) {
         sewa_fail(&err, SEWA_E_NO_MEMORY, "no memory for the request");
@@ -229,10 +253,8 @@ static enum MHD_Result on_complete(struct request *rq)
         if (!rq->status && !rq->held)
             reply_fail(rq, SEWA_E_INTERNAL, "the handler gave no answer");
     }
-    if (rq->reply)
-        return queue_reply(rq);
     if (rq->status)
-        return MHD_NO; /* there was no memory even for the answer: end the connection */
+        return queue_reply(rq);
     suspend(rq);
     return MHD_YES;
 }
@@ -251,6 +273,25 @@ enum MHD_Result exchange_go_on(void *cls, struct MHD_Connection *con, const char
     if (rq->headers_done_ms == 0)
         return on_headers(rq, method, version);
     return *n > 0 ? on_body(rq, data, n) : on_complete(rq);
+}
+
+/* ---- what the library refuses ---- */
+
+void exchange_refused(struct listener *l)
+{
+    struct sewa_error err;
+
+    sewa_fail(&err, SEWA_E_BAD_REQUEST, "Content-Length is not a number");
+    list_for_each(node, &l->server->requests) {
+        const struct request *rq = list_entry(node, struct request, link);
+        struct connection *c = connection_of(rq->connection);
+        struct guard g = { 0 };
+        if (rq->listener != l || rq->headers_done_ms || !c || c->timed_out)
+            continue;
+        MHD_get_connection_values(rq->connection, MHD_HEADER_KIND, on_header, &g);
+        if (g.bad_length && !g.transfer_encoding_count)
+            connection_refuse(c, &err);
+    }
 }
 
 /* ---- the end ---- */

@@ -32,8 +32,17 @@ static bool is_token(const char *name)
     return p > name && !*p;
 }
 
+static void place_header(struct guard *g, const char *name, const char *value)
+{
+    g->has_gap = g->has_gap || name != g->next || !value;
+    if (value)
+        g->next = value + strlen(value) + 2;
+}
+
 void guard_header(struct guard *g, const char *name, const char *value)
 {
+    if (g->next)
+        place_header(g, name, value);
     if (!value)
         value = "";
     g->bad_name = g->bad_name || !is_token(name);
@@ -57,6 +66,10 @@ int guard_check(struct guard *g, const char *version, struct sewa_error *err)
 {
     if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
         return sewa_fail(err, SEWA_E_BAD_REQUEST, "version '%.20s' is not HTTP/1.1", version);
+    if (g->next && (g->has_gap || g->next + 2 != g->end))
+        return sewa_fail(err, SEWA_E_BAD_REQUEST,
+                         "the header section contains a NUL, a folded line, or a line that does "
+                         "not end in CR and LF");
     if (g->bad_name)
         return sewa_fail(err, SEWA_E_BAD_REQUEST,
                          "the name of a header field contains a character that is not allowed");

@@ -5,8 +5,9 @@
  * The HTTP library accepts some that it should not (measured with 0.9.75, strict mode included):
  * Content-Length together with Transfer-Encoding, two Content-Length, two Host, a transfer coding
  * that only begins with "chunked", a space between a field's name and its colon (which hides the
- * field from the library and not from others), and %00 in the path. Each is a way to smuggle a
- * request past a proxy or a check. RFC 9112 sections 5.1 and 6, RFC 9110 section 7.2. Pure.
+ * field from the library and not from others), and %00 in the path. It ends a value at a NUL, joins
+ * lines that are folded, and takes a LF alone for the end of a line. Each is a way to smuggle a
+ * request past a proxy or a check. RFC 9112 sections 2.2, 5 and 6, RFC 9110 section 7.2. Pure.
  * Thread: any.
  */
 #ifndef HTTP_GUARD_H
@@ -31,6 +32,16 @@ struct guard {
     const char *host;       /* borrowed from the caller of guard_header() */
     const char *origin;
     int origin_count;
+
+    /*
+     * Where the next field must begin, or NULL when that is not looked at. Up to 0.9.77 the library
+     * leaves the fields where they came, one behind the other, with NULs in the place of each colon
+     * and of the CR and LF behind each line. So a value that does not end two bytes before the next
+     * field was cut, joined or ended otherwise.
+     */
+    const char *next;
+    const char *end; /* of the header section, with next */
+    bool has_gap;
 };
 
 /* Look at one header field. */

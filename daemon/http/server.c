@@ -125,10 +125,17 @@ static void SEWA_PRINTF(2, 0) on_library_log(void *cls, const char *format, va_l
 {
     char text[512];
 
-    (void)cls;
+    exchange_refused(cls);
     vsnprintf(text, sizeof text, format, ap);
     text[strcspn(text, "\n")] = '\0';
     log_debug("http: %s", text);
+}
+
+/* An old library that is strict answers a request without Host by itself, with two header sections;
+ * the guard sees to that and to the rest. */
+static int strictness(void)
+{
+    return MHD_get_version()[0] == '0' ? 0 : 1;
 }
 
 /* Of each listener: the library waits for nobody, and gets its connections from admit.c. */
@@ -136,10 +143,10 @@ static struct MHD_Daemon *start_library(struct listener *l, unsigned max)
 {
     return MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0,
-        NULL, NULL, exchange_go_on, l, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+        NULL, NULL, exchange_go_on, l, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, l,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
         max + 1, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, l,
+        MHD_OPTION_STRICT_FOR_CLIENT, strictness(), MHD_OPTION_URI_LOG_CALLBACK, exchange_begin, l,
         MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED, exchange_end,
         l, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, l, MHD_OPTION_END);
 }

@@ -89,6 +89,13 @@ enum MHD_Result exchange_go_on(void *cls, struct MHD_Connection *con, const char
 void exchange_end(void *cls, struct MHD_Connection *con, void **state,
                   enum MHD_RequestTerminationCode code);
 
+/*
+ * The library says that it refuses something, not whose. A length that is no number it answers by
+ * itself, and up to 0.9.77 with two header sections: so such a request is answered here, and its
+ * connection ended before the library gets to send anything.
+ */
+void exchange_refused(struct listener *l);
+
 /* ---- admit.c ---- */
 
 /* Let clients in through this socket, which is the listener's from now on. */

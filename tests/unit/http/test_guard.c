@@ -337,9 +337,70 @@ static void test_limits(void **state)
     assert_failed(guard_target(more, &ret, &err), err, SEWA_E_BAD_REQUEST, "more than 24 query");
 }
 
+/* ---- where the fields stand ---- */
+
+/* As the library leaves it: NULs for the first colon and the end of each line. Here a '|' stands
+ * for a NUL that the client has sent. */
+static int judge_section(const char *text, const char *end)
+{
+    char section[200];
+    struct guard g = { 0 };
+    struct sewa_error err = { 0 };
+    size_t n = strlen(text);
+
+    memcpy(section, text, n + 1);
+    g.next = section;
+    g.end = section + n;
+    for (char *line = section; *line != '\r';) {
+        char *colon = strchr(line, ':'), *stop = strstr(line, end);
+        *colon = *stop = '\0';
+        memset(stop, 0, strlen(end));
+        for (char *p = strchr(colon + 1, '|'); p; p = NULL)
+            *p = '\0';
+        guard_header(&g, line, colon + 1 + strspn(colon + 1, " "));
+        line = stop + strlen(end);
+    }
+    return guard_check(&g, V11, &err);
+}
+
+static void test_sections(void **state)
+{
+    (void)state;
+    assert_int_equal(judge_section("Host: localhost\r\n\r\n", "\r\n"), 0);
+    assert_int_equal(judge_section("Host:localhost\r\nX:\r\nY:  \r\nZ: a:b  \r\n\r\n", "\r\n"), 0);
+    assert_int_equal(judge_section("Host: localhost|.evil\r\n\r\n", "\r\n"), SEWA_E_BAD_REQUEST);
+    assert_int_equal(judge_section("Host: localhost\r\nX: y|z\r\nZ: z\r\n\r\n", "\r\n"),
+                     SEWA_E_BAD_REQUEST);
+    assert_int_equal(judge_section("Host: localhost\n\r\n", "\n"), SEWA_E_BAD_REQUEST);
+}
+
+/* A value that was put together elsewhere, and one that was lost. */
+static void test_field_elsewhere(void **state)
+{
+    (void)state;
+    char section[] = "Host\0 localhost\0\0X\0 y\0\0\0";
+    struct guard g = { .next = section, .end = section + sizeof section };
+    struct sewa_error err = { 0 };
+
+    guard_header(&g, section, section + 6);
+    guard_header(&g, "X", "yz");
+    assert_failed(guard_check(&g, V11, &err), err, SEWA_E_BAD_REQUEST, "folded line");
+    g = (struct guard){ .next = section, .end = section + sizeof section };
+    guard_header(&g, section, section + 6);
+    assert_failed(guard_check(&g, V11, &err), err, SEWA_E_BAD_REQUEST, "folded line");
+    g = (struct guard){ .next = section, .end = section + sizeof section };
+    guard_header(&g, section, section + 6);
+    guard_header(&g, section + 17, NULL);
+    assert_failed(guard_check(&g, V11, &err), err, SEWA_E_BAD_REQUEST, "folded line");
+    g = (struct guard){ .next = section, .end = section + sizeof section };
+    guard_header(&g, section, section + 6);
+    guard_header(&g, section + 17, section + 20);
+    assert_ok(guard_check(&g, V11, &err), err);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(framings) + COUNT_OF(targets) + 4];
+    struct CMUnitTest tests[COUNT_OF(framings) + COUNT_OF(targets) + 6];
     size_t n = 0;
 
     for (size_t i = 0; i < COUNT_OF(framings); i++)
@@ -354,5 +415,7 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_hosts_and_origins);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_two_origins);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_limits);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_sections);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_field_elsewhere);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
