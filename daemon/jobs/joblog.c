@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/failpoint.h"
 #include "base/fdio.h"
 #include "base/path.h"
 
@@ -24,6 +25,7 @@ static void run(struct work *base)
     struct append *a = container_of(base, struct append, base);
     AUTOCLOSE int fd = open(a->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
 
+    failpoint("joblog_write");
     /* a log that cannot be written must not end the job */
     if (fd >= 0)
         base->rc = write_full(fd, a->job->log.writing.data, a->job->log.writing.len);
@@ -93,6 +95,11 @@ void joblog_append(struct job *job, const void *data, size_t n)
     log->written += (int64_t)n;
     buf_append(&log->pending, data, n);
     flush(job);
+}
+
+bool joblog_is_stored(const struct job *job)
+{
+    return !job->log.busy && job->log.pending.len == 0;
 }
 
 void joblog_clear(struct job *job)

@@ -363,10 +363,12 @@ int jobs_recover(struct jobs *j, struct sewa_error *err)
 static void on_tick(uv_timer_t *t)
 {
     struct jobs *j = container_of(t, struct jobs, tick);
+    int64_t now_ms = clock_monotonic_ms();
 
-    workers_tick(j, clock_monotonic_ms());
+    workers_tick(j, now_ms);
     list_for_each_safe(node, &j->jobs) {
         struct job *job = list_entry(node, struct job, link);
+        job_tell_end(job, now_ms);
         if (job->unsaved && job->pending == 0)
             job_write_last(job);
     }
@@ -437,6 +439,8 @@ bool jobs_is_drained(const struct jobs *j)
         return false;
     list_for_each(node, &j->jobs) {
         const struct job *job = list_entry(node, const struct job, link);
+        if (job->tell_by_ms)
+            return false;
         for (size_t i = 0; !job->finished && i < job->tasks.count; i++)
             if (job->tasks.items[i].state == TASK_LEASED)
                 return false;

@@ -21,6 +21,7 @@ enum {
     JOBS_HELLO_MS = 60000,      /* a worker that was started has said hello by then */
     JOBS_LEASE_WAIT_MS = 20000, /* how long a worker's question for work is held */
     JOBS_KILL_MS = 10000,       /* from SIGTERM to SIGKILL */
+    JOBS_LAST_WORDS_MS = 5000,  /* how long an end waits for what is printed at the end */
     JOBS_WORKER_DEATHS_MAX = 3, /* in a row, without a result between them */
     JOBS_TICK_MS = 1000,
     JOBS_UNFINISHED_MAX = 2000, /* each is kept in memory with its plan */
@@ -68,14 +69,17 @@ struct job {
     struct runner *runner; /* NULL while queued */
     struct tasks tasks;
     struct list workers;
-    int deaths;              /* of workers, in a row */
-    int64_t start_after_ms;  /* no new worker before this: one has just died */
-    unsigned pending;        /* writes and other work under way that point here */
-    int64_t average_attempt; /* whose folder holds the average */
-    bool publishing;         /* files are being put in place */
-    bool succeeding;         /* the last write of a job that went well is under way */
-    bool finished;           /* in its last state; freed when nothing points here any more */
-    bool unsaved;            /* the last state could not be written and is tried again */
+    int deaths;                /* of workers, in a row */
+    int64_t start_after_ms;    /* no new worker before this: one has just died */
+    unsigned pending;          /* writes and other work under way that point here */
+    int64_t average_attempt;   /* whose folder holds the average */
+    bool publishing;           /* files are being put in place */
+    bool succeeding;           /* the last write of a job that went well is under way */
+    bool finished;             /* in its last state; freed when nothing points here any more */
+    bool unsaved;              /* the last state could not be written and is tried again */
+    int64_t tell_by_ms;        /* the end is decided, and written when the log is complete; then at
+                                  the latest. 0: not */
+    struct job_write *success; /* that end, when it is a good one */
     char reason_code[40];
     char reason[SEWA_ERROR_TEXT_MAX];
     struct job_log log;
@@ -134,6 +138,9 @@ void job_free(struct job *job);
 
 /* Write the state that a job has ended in. */
 void job_write_last(struct job *job);
+
+/* Write the end that is decided, if the log is complete or has had its time. */
+void job_tell_end(struct job *job, int64_t now_ms);
 
 struct job *jobs_find(struct jobs *j, const char *uid);
 
@@ -240,6 +247,7 @@ int publish_sweep(struct jobs *j, struct sewa_error *err);
 /* ---- joblog.c ---- */
 
 void joblog_append(struct job *job, const void *data, size_t n);
+bool joblog_is_stored(const struct job *job); /* all that was appended is in the file */
 void joblog_clear(struct job *job);
 
 #endif

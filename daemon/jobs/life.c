@@ -55,6 +55,40 @@ void job_write_last(struct job *job)
     write_submit(w);
 }
 
+/*
+ * Who hears that a job has ended finds what it printed in its log: the end is written when its
+ * workers have ended and their last words are stored. A process that does not end is waited for a
+ * little only.
+ */
+static void decide_end(struct job *job)
+{
+    int64_t now_ms = clock_monotonic_ms();
+
+    job->tell_by_ms = now_ms + JOBS_LAST_WORDS_MS;
+    job_tell_end(job, now_ms);
+}
+
+void job_tell_end(struct job *job, int64_t now_ms)
+{
+    bool complete = list_is_empty(&job->workers) && joblog_is_stored(job);
+
+    if (job->tell_by_ms == 0 || (!complete && now_ms < job->tell_by_ms))
+        return;
+    job->tell_by_ms = 0;
+    if (job->success)
+        write_submit(TAKE(job->success));
+    else
+        job_write_last(job);
+}
+
+static void forget_success(struct job *job)
+{
+    struct job_write *w = TAKE(job->success);
+
+    if (w)
+        write_drop(w);
+}
+
 void job_fail(struct job *job, const struct sewa_error *err)
 {
     if (job->finished || job->succeeding || job->state == JOB_CANCELLING)
@@ -66,7 +100,7 @@ void job_fail(struct job *job, const struct sewa_error *err)
     log_info("job %s: failed: %s", job->uid, job->reason);
     stop_workers(job);
     publish_clean(job->jobs, job->uid, true);
-    job_write_last(job);
+    decide_end(job);
 }
 
 static void finish_cancel(struct job *job)
@@ -77,7 +111,7 @@ static void finish_cancel(struct job *job)
     job->finished = true;
     log_info("job %s: cancelled", job->uid);
     publish_clean(job->jobs, job->uid, true);
-    job_write_last(job);
+    decide_end(job);
 }
 
 int jobs_write_cancel(struct db *db, const struct job_row *row, int64_t now_ms,
@@ -103,6 +137,8 @@ void jobs_cancel(struct jobs *j, const char *uid)
     job->finished = false;
     job->succeeding = false;
     job->unsaved = false;
+    job->tell_by_ms = 0;
+    forget_success(job);
     job->reason_code[0] = '\0';
     job->reason[0] = '\0';
     stop_workers(job);
@@ -118,6 +154,7 @@ void job_free(struct job *job)
     job_plan_free(job->plan);
     tasks_clear(&job->tasks);
     joblog_clear(job);
+    forget_success(job);
     free(job);
 }
 
@@ -129,6 +166,9 @@ void job_release(struct job *job)
         return;
     }
     finish_cancel(job);
+    job_tell_end(job, clock_monotonic_ms());
+    if (job->tell_by_ms)
+        return;
     if (job->unsaved && job->pending == 0 && !job->jobs->draining)
         return; /* the clock writes it again */
     if (!job->finished || job->pending > 0 || !list_is_empty(&job->workers))
@@ -353,7 +393,8 @@ void job_succeed(struct job *job)
     w->state = JOB_SUCCEEDED;
     w->finished_ms = w->now_ms;
     failpoint("job_before_success");
-    write_submit(w);
+    job->success = w;
+    decide_end(job);
 }
 
 void job_succeeded(struct job *job, const char *result)

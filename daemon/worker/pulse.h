@@ -26,4 +26,8 @@ AUTOPTR_DEFINE(pulse_stop, struct pulse);
  * Thread: any. */
 void pulse_output(struct pulse *p, const char *bytes, size_t n);
 
+/* Wait until what was printed so far has been sent, for some seconds at most: who hears of a result
+ * finds what was printed before it. */
+void pulse_flush(struct pulse *p);
+
 #endif

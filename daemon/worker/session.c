@@ -58,6 +58,7 @@ static int report(struct session *s, const json_t *task, json_t *result,
         rc |= json_put(message, "result", json_incref(result));
     if (rc < 0)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to report a result");
+    pulse_flush(s->pulse); /* the job may end with this: what was printed before it comes first */
     rc = link_call(s->link, "result", message, &answer, err);
     if (rc == SEWA_E_LEASE_LOST) {
         log_warn("worker: %s", err->text);

@@ -302,6 +302,47 @@ class Logs(LifeTest):
         sewad.request("GET", "%s/%s/logs" % (JOBS, done["id"]), follow="perhaps").problem(
             422, "invalid", "follow")
 
+    def log_now(self, sewad, uid):
+        """What is there at once, without following."""
+        return sewad.request("GET", "%s/%s/logs" % (JOBS, uid)).expect(200).body.decode()
+
+    def test_the_log_is_complete_when_the_job_has_ended(self):
+        said = ["no data here", "and none there"]
+        sewad = toy_service(self, {
+            "bad": toy_evaluator({"say": said, "fault": "exit_at_start"}),
+            "worse": toy_evaluator({"say": said, "fault": "exit", "at": 2}),
+            "good": toy_evaluator({"say": said, "chatter": "done with"})})
+        for i in range(3):
+            with self.subTest(i=i):
+                failed = sewad.fail_job("evaluator_start", run="toy", evaluator="bad",
+                                        method="best")
+                self.assertEqual(self.log_now(sewad, failed["id"]).splitlines(),
+                                 said + ["the evaluator gives up"])
+                failed = sewad.fail_job("evaluator_died", run="toy", evaluator="worse",
+                                        method="best")
+                self.assertEqual(self.log_now(sewad, failed["id"]).splitlines(),
+                                 (said + ["the evaluator gives up"]) * 3)
+                done = sewad.run_job(run="toy", evaluator="good", method="best")
+                lines = self.log_now(sewad, done["id"]).splitlines()
+                self.assertEqual(lines[:2], said)
+                self.assertEqual(lines[2:], ["done with %d" % (n + 1)
+                                             for n in range(len(lines) - 2)])
+                # a point is evaluated on one split or on two
+                self.assertGreaterEqual(len(lines) - 2, done["result"]["cost"]["evaluations"])
+
+    @needs_failpoints
+    def test_the_end_waits_for_the_log(self):
+        said = ["slowly written"]
+        sewad = toy_service(self, {"bad": toy_evaluator({"say": said, "fault": "exit_at_start"}),
+                                   "good": toy_evaluator({"say": said})},
+                            SEWA_FAILPOINT="joblog_write=sleep:700@1+")
+        failed = sewad.fail_job("evaluator_start", run="toy", evaluator="bad", method="best")
+        self.assertEqual(self.log_now(sewad, failed["id"]).splitlines(),
+                         said + ["the evaluator gives up"])
+        uid = sewad.submit(run="toy", evaluator="good", method="best", window=2)["id"]
+        sewad.wait_job(uid)
+        self.assertEqual(self.log_now(sewad, uid).splitlines(), said)
+
     def test_a_log_is_followed_from_its_beginning_to_the_end_of_the_job(self):
         sewad = toy_service(self, {"toy": gated(self.scratch, say=["early", "too"])})
         uid = sewad.submit(run="toy", evaluator="toy", method="best")["id"]

@@ -16,6 +16,7 @@ model and fits every checkpoint. Options (all may be left out):
     family      path: it forks processes of every kind of OFFSPRING at the start, which sleep;
                 a line with its pid, theirs and the kind for each
     say         lines that are printed at the start, half of them to stderr
+    chatter     a word that is printed, with its number, before each evaluation is answered
     tensors     names that it insists on, else it reports a mismatch
     memory      bytes of memory to use up at the start
     recalibrate names of tensors that it recalibrates: to their targets, moved by ten times shift
@@ -365,6 +366,8 @@ def serve(host, options, model):
         if model.examples is not None:
             os.pwrite(model.examples, struct.pack("<%df" % len(losses), *losses), 0)
             result["example_losses"] = True
+        if options.get("chatter"):
+            print(options["chatter"], number, flush=True)
         host.say(result)
 
 

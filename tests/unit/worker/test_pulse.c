@@ -208,6 +208,41 @@ static void test_too_much_output_is_dropped_and_said(void **state)
     sewad_stop(w.sewad);
 }
 
+static void test_a_flush_waits_until_all_is_sent(void **state)
+{
+    struct world w = { 0 };
+    AUTO(buf_clear) struct buf said = { 0 };
+    char line[32];
+
+    (void)state;
+    open_world(&w, 3600000);
+    pulse_flush(w.pulse); /* there is nothing to wait for */
+    assert_int_equal(sewad_count(w.sewad, "log"), 0);
+    for (int i = 0; i < 20; i++) {
+        AUTO(buf_clear) struct buf came = { 0 };
+        int n = snprintf(line, sizeof line, "line %d\n", i);
+        buf_append(&said, line, (size_t)n);
+        pulse_output(w.pulse, line, (size_t)n);
+        pulse_flush(w.pulse);
+        collect(&w, &came, 200 * 1024);
+        assert_string_equal(buf_cstr(&came), buf_cstr(&said));
+    }
+    close_world(&w);
+}
+
+/* A service that is away does not hold up the worker: that output is lost. */
+static void test_a_flush_without_a_service(void **state)
+{
+    struct world w = { 0 };
+
+    (void)state;
+    open_world(&w, 3600000);
+    sewad_stop(w.sewad);
+    pulse_output(w.pulse, "lost\n", 5);
+    pulse_flush(w.pulse);
+    pulse_stop(w.pulse);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +253,8 @@ int main(void)
         cmocka_unit_test(test_goes_on_otherwise),
         cmocka_unit_test(test_output_comes_whole_and_in_order),
         cmocka_unit_test(test_too_much_output_is_dropped_and_said),
+        cmocka_unit_test(test_a_flush_waits_until_all_is_sent),
+        cmocka_unit_test(test_a_flush_without_a_service),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
