@@ -280,6 +280,21 @@ static int put_back(struct db *db, int64_t run_id, struct row_change *c, int64_t
     return rc < 0 ? rc : tell(db, c, &former, "checkpoint.complete", now_ms, err);
 }
 
+/* Its identity is that of its weights; size and time are what the next look is compared with. */
+static int put_beside(struct db *db, int64_t run_id, struct row_change *c, int64_t now_ms,
+                      struct sewa_error *err)
+{
+    AUTO(checkpoint_row_clear) struct checkpoint_row row = { 0 };
+    int rc = checkpoint_live(db, run_id, c->report.name, &row, err);
+
+    if (rc <= 0)
+        return rc;
+    row.size = c->report.look.size;
+    row.mtime_ns = c->report.look.mtime_ns;
+    row.updated_ms = now_ms;
+    return checkpoint_update(db, &row, err);
+}
+
 int rows_apply(struct db *db, int64_t run_id, struct row_change *c, int64_t now_ms,
                struct sewa_error *err)
 {
@@ -290,6 +305,7 @@ int rows_apply(struct db *db, int64_t run_id, struct row_change *c, int64_t now_
     case REPORT_PROVEN: return put_complete(db, run_id, c, now_ms, err);
     case REPORT_GONE: return put_gone(db, run_id, c, now_ms, err);
     case REPORT_BACK: return put_back(db, run_id, c, now_ms, err);
+    case REPORT_BESIDE: return put_beside(db, run_id, c, now_ms, err);
     default: return 0;
     }
 }

@@ -89,6 +89,18 @@ static void verify(struct pass *p, struct known_file *f, const struct look *look
     pending_begin(p, f, fresh, PENDING_VERIFY, look);
 }
 
+/*
+ * Something in the directory is new or another one. Whether it is part of the checkpoint is known
+ * only to who reads it: trainers write files beside the weights when these have long been complete.
+ */
+static void verify_directory(struct pass *p, struct known_file *f, const struct look *look)
+{
+    struct pending *fresh = f->pending ? NULL : pending_new(p);
+
+    if (fresh)
+        pending_begin(p, f, fresh, PENDING_VERIFY, look);
+}
+
 static void back(struct pass *p, struct known_file *f, const struct look *look)
 {
     struct pending *fresh = f->pending ? NULL : pending_new(p);
@@ -108,6 +120,8 @@ void observe_file(struct pass *p, struct known_file *f, const char *name, const 
     case KNOWN_COMPLETE:
         if (look_is_same(&f->look, look))
             verify(p, f, look);
+        else if (look->is_directory && f->has_digest)
+            verify_directory(p, f, look);
         else
             changed(p, f, look);
         break;

@@ -242,6 +242,17 @@ static void is_back(struct pass *p, struct pending *pd, const struct insight *in
         accept(p, pd->file, in);
 }
 
+/* The weights are those that we know, whatever has come or gone beside them. */
+static void is_same(struct pass *p, struct pending *pd, const struct insight *in)
+{
+    struct report r = { .kind = REPORT_BESIDE, .look = in->look };
+
+    if (!look_is_same(&pd->file->look, &in->look) && pass_tell(p, &r, pd->file->name, NULL) < 0)
+        try_again_later(p->t, pd);
+    else
+        accept(p, pd->file, in);
+}
+
 /* ---- one look ---- */
 
 /* Whether its marker is there: 1, 0, or a failure. @ret_key tells one marker from the next. */
@@ -392,8 +403,9 @@ static void recognise(struct pass *p, struct pending *pd, int fd, struct insight
 {
     struct known_file *f = pd->file;
     struct sewa_error err = { 0 };
+    bool by_header = pd->purpose == PENDING_VERIFY && in->look.is_directory && f->has_digest;
 
-    if (!look_is_same(&f->look, &in->look)) {
+    if (!by_header && !look_is_same(&f->look, &in->look)) {
         observe_file(p, f, f->name, &in->look);
         return;
     }
@@ -409,7 +421,7 @@ static void recognise(struct pass *p, struct pending *pd, int fd, struct insight
         if (pd->purpose == PENDING_BACK)
             is_back(p, pd, in);
         else
-            accept(p, f, in);
+            is_same(p, pd, in);
     }
 }
 

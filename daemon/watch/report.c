@@ -28,6 +28,7 @@ const char *report_kind_name(enum report_kind kind)
         [REPORT_CHANGED] = "changed",
         [REPORT_GONE] = "gone",
         [REPORT_BACK] = "back",
+        [REPORT_BESIDE] = "beside",
         [REPORT_DIRECTORY] = "directory",
         [REPORT_DIRECTORY_GONE] = "directory gone",
         [REPORT_TARGET_OK] = "target ok",

@@ -20,6 +20,7 @@ enum report_kind {
     REPORT_CHANGED,    /* it was complete and is another one now: not proven, as if it were new */
     REPORT_GONE,       /* it was missing in two scans of a directory that could be read */
     REPORT_BACK,       /* it was gone and is there again, the same as before: complete */
+    REPORT_BESIDE,     /* a directory whose weights are the same; what lies beside them is not */
     /* about a directory in the watched one; name is set */
     REPORT_DIRECTORY,
     REPORT_DIRECTORY_GONE,

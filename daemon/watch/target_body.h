@@ -91,7 +91,7 @@ void observe_missing(struct pass *p, struct known_file *f);
 
 enum pending_purpose {
     PENDING_PROOF,  /* it must settle or have its marker, and be whole */
-    PENDING_VERIFY, /* complete, but another inode: is the header the same? */
+    PENDING_VERIFY, /* complete, but another inode or another file in it: is the header the same? */
     PENDING_BACK,   /* gone, and seen again with its size and time: is the header the same? */
 };
 

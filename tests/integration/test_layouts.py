@@ -211,6 +211,33 @@ class Directories(Layouts):
             method="uniform", checkpoints=[c["id"] for c in rows])["id"], "failed")
         self.assertEqual(done["reason"]["code"], "gone")
 
+    def test_a_file_that_comes_later_makes_no_other_checkpoint(self):
+        for step in STEPS:
+            os.mkdir(self.path("checkpoint-%d" % step))
+            torch_file.write(self.path("checkpoint-%d" % step, "pytorch_model.bin"),
+                             torch_file.state_dict(mixed_model(step)))
+        self.watch()
+        rows = self.sewad.wait_complete("r", 3)
+        for step in STEPS:
+            with open(self.path("checkpoint-%d" % step, "trainer_state.json"), "w") as f:
+                f.write("{}")
+        sizes = {c["id"]: c["size"] + 2 for c in rows}
+        wait_until(lambda: {c["id"]: c["size"] for c in self.sewad.complete("r")} == sizes,
+                   "they have been seen again")
+        self.assertEqual(len(self.sewad.checkpoints("r")), 3)
+        done = self.sewad.run_job(method="uniform", checkpoints=[c["id"] for c in rows])
+        self.assertEqual(done["state"], "succeeded")
+        self.sewad.stop()
+        with open(self.path("checkpoint-100", "trainer_state.json"), "w") as f:
+            f.write("{ }")
+        self.sewad.start()
+        sizes[[c["id"] for c in rows if c["file"] == "checkpoint-100"][0]] += 1
+        wait_until(lambda: {c["id"]: c["size"] for c in self.sewad.checkpoints("r")} == sizes,
+                   "the one that changed meanwhile has been seen again")
+        torch_file.write(self.path("checkpoint-100", "pytorch_model.bin"),
+                         torch_file.state_dict(mixed_model(7)))
+        wait_until(lambda: len(self.sewad.checkpoints("r")) == 4, "other weights are another one")
+
     def test_what_cannot_be_read_says_what_it_is(self):
         for name, files in (("global_step100", ["mp_rank_00_model_states.pt"]),
                             ("step-7", ["model-00001-of-00002.safetensors"]),

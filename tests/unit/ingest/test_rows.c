@@ -187,6 +187,26 @@ static void test_gone_and_back(void **state)
     assert_int_equal(live(f), id);
 }
 
+/* What came beside the weights of a directory changes what the next look is compared with. */
+static void test_beside(void **state)
+{
+    struct fixture *f = *state;
+    AUTO(checkpoint_row_clear) struct checkpoint_row row = { 0 };
+
+    int64_t id = apply(f, (struct event){ REPORT_PROVEN, 30, 3, 1, 0 });
+    assert_int_equal(apply(f, (struct event){ REPORT_BESIDE, 40, 9, 0, 0 }), 0); /* no event */
+    assert_state(f, id, CHECKPOINT_COMPLETE);
+    assert_int_equal(checkpoint_by_id(f->db, id, &row, &f->err), 1);
+    assert_int_equal(row.size, 40);
+    assert_int_equal(row.mtime_ns, 9);
+    assert_true(row.has_header_digest);
+    assert_int_equal(apply(f, (struct event){ REPORT_PROVEN, 40, 9, 1, 0 }), 0); /* known */
+    apply(f, (struct event){ REPORT_GONE, 0, 0, 0, 0 });
+    assert_int_equal(apply(f, (struct event){ REPORT_BESIDE, 50, 10, 0, 0 }), 0);
+    assert_state(f, id, CHECKPOINT_GONE);
+    assert_int_equal(live(f), 0);
+}
+
 static void test_gone_and_another_one(void **state)
 {
     struct fixture *f = *state;
@@ -371,6 +391,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_growing_then_complete, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rewritten_is_a_new_identity, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gone_and_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_beside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gone_and_another_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_incomplete_file_that_vanishes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_step_from_the_name_may_be_missing, setup, teardown),

@@ -19,7 +19,15 @@ static bool wants_directory(const struct target_spec *spec, const char *name)
 static bool is_member(const struct target_spec *spec, const char *name)
 {
     (void)spec;
-    return strncmp(name, "part", 4) == 0 || strcmp(name, ".last") == 0;
+    return strncmp(name, "part", 4) == 0 || strcmp(name, ".last") == 0 ||
+           strcmp(name, "beside") == 0;
+}
+
+/* The header of a directory says names, times and headers of its parts. */
+static void add_part(uint8_t sum[32], const uint8_t digest[32], int number, int64_t mtime_ns)
+{
+    for (int i = 0; i < 32; i++)
+        sum[i] = (uint8_t)(sum[i] * 3 + digest[i] + number + (mtime_ns >> (i % 8 * 8)));
 }
 
 /* Parts 0, 1, ... as far as they go, each whole; ".last" is the file that is written last. */
@@ -27,6 +35,7 @@ static int inspect_parts(const struct target_spec *spec, const char *name, int f
                          const struct look *look, struct inspection **ret, struct sewa_error *err)
 {
     struct stat st;
+    uint8_t sum[32] = { 0 };
     int parts = 0;
 
     if (!look->is_directory)
@@ -44,9 +53,12 @@ static int inspect_parts(const struct target_spec *spec, const char *name, int f
         int rc = inspect_whole(spec, part, part_fd, &one, ret, err);
         if (rc < 0)
             return rc;
+        add_part(sum, (*ret)->header_digest, parts,
+                 (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec);
     }
     if (parts == 0)
         return sewa_fail(err, SEWA_E_INCOMPLETE, "it has no part yet");
+    memcpy((*ret)->header_digest, sum, sizeof sum);
     if (*ret && fstatat(fd, ".last", &st, 0) == 0)
         snprintf((*ret)->last_file, sizeof(*ret)->last_file, ".last");
     return 0;
@@ -180,13 +192,50 @@ static void test_an_older_member_is_replaced(void **state)
     expect_nothing(b);
 }
 
-/* After a restart only size, time and header are known: the header is asked. */
-static void test_known_from_before(void **state)
+/* What a trainer writes later, or throws away, is not what the weights are. */
+static void test_what_lies_beside_is_no_other_checkpoint(void **state)
+{
+    struct bench *b = *state;
+    AUTOPARTS p = make_parts(b, "checkpoint-5", 2);
+
+    watch(b);
+    pass(b, SETTLE_MS);
+    forget(b);
+    write_whole(p.path, ".last", 40, 'l');
+    pass(b, INTERVAL_MS);
+    struct report *r = expect(b, BESIDE, "checkpoint-5", NULL);
+    assert_int_equal(r->look.size, 100 + 101 + 40);
+    expect_nothing(b);
+    write_whole(p.path, "beside", 500, 'x');
+    pass(b, INTERVAL_MS);
+    expect(b, BESIDE, "checkpoint-5", NULL);
+    pass(b, 3 * INTERVAL_MS);
+    expect_nothing(b); /* once for each */
+    remove_file(p.path, "beside");
+    pass(b, INTERVAL_MS);
+    expect(b, BESIDE, "checkpoint-5", NULL);
+    /* a part is another matter, with and without something beside it */
+    write_whole(p.path, "beside", 500, 'y');
+    write_whole(p.path, "part2", 100, 'c');
+    pass(b, INTERVAL_MS);
+    expect(b, CHANGED, "checkpoint-5", "another header");
+    pass(b, SETTLE_MS);
+    expect(b, PROVEN, "checkpoint-5", NULL);
+    expect_nothing(b);
+    write_part(p.path, "part2", 100, 50);
+    pass(b, INTERVAL_MS);
+    expect(b, CHANGED, "checkpoint-5", "50 of 100 bytes");
+    pass(b, SETTLE_MS);
+    expect(b, NOT_PROVEN, "checkpoint-5", "50 of 100 bytes");
+}
+
+/* While it was not watched something was written beside the weights. */
+static void test_beside_while_nobody_looked(void **state)
 {
     struct bench *b = *state;
     AUTOPARTS p = make_parts(b, "checkpoint-5", 1);
     struct target_spec spec = spec_of(b);
-    uint8_t digest[32];
+    uint8_t digest[32] = { 0 }, part[32];
     struct look look = look_at(p.path, "part0");
     struct target_known known = { .name = "checkpoint-5",
                                   .size = look.size,
@@ -194,7 +243,32 @@ static void test_known_from_before(void **state)
                                   .header_digest = digest,
                                   .is_complete = true };
 
-    header_of(100, 'a', digest);
+    header_of(100, 'a', part);
+    add_part(digest, part, 0, look.mtime_ns);
+    write_whole(p.path, "beside", 70, 'x');
+    watch_spec(b, &spec, &known, 1);
+    pass(b, 2 * INTERVAL_MS);
+    expect(b, TARGET_OK, NULL, NULL);
+    expect(b, BESIDE, "checkpoint-5", NULL);
+    expect_nothing(b);
+}
+
+/* After a restart only size, time and header are known: the header is asked. */
+static void test_known_from_before(void **state)
+{
+    struct bench *b = *state;
+    AUTOPARTS p = make_parts(b, "checkpoint-5", 1);
+    struct target_spec spec = spec_of(b);
+    uint8_t digest[32] = { 0 }, part[32];
+    struct look look = look_at(p.path, "part0");
+    struct target_known known = { .name = "checkpoint-5",
+                                  .size = look.size,
+                                  .mtime_ns = look.mtime_ns,
+                                  .header_digest = digest,
+                                  .is_complete = true };
+
+    header_of(100, 'a', part);
+    add_part(digest, part, 0, look.mtime_ns);
     watch_spec(b, &spec, &known, 1);
     pass(b, 2 * INTERVAL_MS);
     expect(b, TARGET_OK, NULL, NULL);
@@ -286,6 +360,8 @@ int main(void)
         MEMBERS_TEST(test_the_last_file_admits_at_once),
         MEMBERS_TEST(test_a_half_part),
         MEMBERS_TEST(test_an_older_member_is_replaced),
+        MEMBERS_TEST(test_what_lies_beside_is_no_other_checkpoint),
+        MEMBERS_TEST(test_beside_while_nobody_looked),
         MEMBERS_TEST(test_known_from_before),
         MEMBERS_TEST(test_goes_and_comes_back),
         MEMBERS_TEST(test_links_are_not_followed),
