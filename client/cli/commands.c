@@ -99,7 +99,7 @@ static const struct option evaluator_check_options[] = {
     { 'r', "run", "RUN", "average checkpoints of this run", OPTION_TEXT, "/run", 0, 0, NULL },    \
     CHECKPOINTS_FIELD,                                                                            \
     { 'm', "method", "METHOD",                                                                    \
-      "sewa, best, lawa, uniform, last and what else the service has; default sewa",              \
+      "sewa, best, lawa, uniform, last and what else `method list` shows; default sewa",              \
       OPTION_TEXT, "/method", 0, 0, NULL },                                                       \
     { 'k', "select", "K",                                                                         \
       "how many checkpoints to choose: a number, several with commas, or auto",                   \
@@ -111,7 +111,7 @@ static const struct option evaluator_check_options[] = {
     NUMBER_FIELD("max-step", "N", "/max_step", "up to this step", 0, INT64_MAX),                  \
     { 0, "exclude-step", "N,...", "not these steps", OPTION_NUMBERS, "/exclude_steps", 0,         \
       INT64_MAX, NULL },                                                                          \
-    { 'p', "param", "NAME=VALUE", "a parameter of the method; the value may be JSON",             \
+    { 'p', "param", "NAME=VALUE", "a parameter of the method (`method show`); may be JSON",             \
       OPTION_PARAM, "/params", 0, 0, NULL },                                                      \
     { 0, "baseline", "NAME,...", "compare with last, best, uniform, lawa; default: all of them",  \
       OPTION_TEXTS, "/baselines", 0, 0, NULL },                                                   \
@@ -199,6 +199,7 @@ static const struct option version_options[] = {
 static const struct noun nouns[] = {
     { "run", "training runs" },
     { "checkpoint", "checkpoints of a run" },
+    { "method", "ways to choose checkpoints" },
     { "evaluator", "programs that judge an average" },
     { "job", "selections and averages" },
     { "status", "the service" },
@@ -223,6 +224,12 @@ static const struct command commands[] = {
       checkpoint_list_options, FORMATS_ALL, command_checkpoint_list },
     { "checkpoint", "show", "CHECKPOINT", 1, 1, "show one checkpoint", NULL, NULL, FORMATS_ALL,
       command_checkpoint_show },
+
+    { "method", "list", NULL, 0, 0, "show methods", NULL, NULL, FORMATS_ALL, command_method_list },
+    { "method", "show", "METHOD", 1, 1, "show one method, its parameters, their ranges and defaults",
+      "A job takes them with --param NAME=VALUE. A schedule is a number, or an object:\n"
+      "--param 'temperature={\"start\": 1, \"end\": 0.2, \"schedule\": \"cosine\"}'",
+      NULL, FORMATS_ALL, command_method_show },
 
     { "evaluator", "list", NULL, 0, 0, "show the evaluators that are configured", NULL, NULL,
       FORMATS_ALL, command_evaluator_list },

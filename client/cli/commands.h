@@ -14,6 +14,8 @@ int command_run_create(struct context *c, const struct arguments *a);
 int command_run_delete(struct context *c, const struct arguments *a);
 int command_checkpoint_list(struct context *c, const struct arguments *a);
 int command_checkpoint_show(struct context *c, const struct arguments *a);
+int command_method_list(struct context *c, const struct arguments *a);
+int command_method_show(struct context *c, const struct arguments *a);
 int command_evaluator_list(struct context *c, const struct arguments *a);
 int command_evaluator_check(struct context *c, const struct arguments *a);
 int command_job_submit(struct context *c, const struct arguments *a);

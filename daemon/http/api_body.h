@@ -157,6 +157,8 @@ void api_checkpoints_patch(struct api *a, struct request *rq);
 void api_evaluators_list(struct api *a, struct request *rq);
 void api_evaluators_show(struct api *a, struct request *rq);
 void api_evaluators_check(struct api *a, struct request *rq);
+void api_methods_list(struct api *a, struct request *rq);
+void api_methods_show(struct api *a, struct request *rq);
 void api_jobs_list(struct api *a, struct request *rq);
 void api_jobs_create(struct api *a, struct request *rq);
 void api_jobs_show(struct api *a, struct request *rq);

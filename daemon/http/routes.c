@@ -40,6 +40,9 @@ const struct route routes[] = {
     { HTTP_GET, "/api/v1/evaluators/{name}", ROUTE_PUBLIC, api_evaluators_show, NONE },
     { HTTP_POST, "/api/v1/evaluators/{name}/check", ROUTE_PUBLIC, api_evaluators_check, SMALL },
 
+    { HTTP_GET, "/api/v1/methods", ROUTE_PUBLIC, api_methods_list, NONE },
+    { HTTP_GET, "/api/v1/methods/{name}", ROUTE_PUBLIC, api_methods_show, NONE },
+
     { HTTP_GET, "/api/v1/jobs", ROUTE_PUBLIC, api_jobs_list, NONE,
       QUERY(PAGE, "state", "run", "label", "created_after") },
     { HTTP_POST, "/api/v1/jobs", ROUTE_PUBLIC, api_jobs_create, JSON, QUERY("dry_run") },

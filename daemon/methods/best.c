@@ -11,11 +11,21 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "methods/params.h"
 #include "methods/state.h"
 
 enum direction { DIRECTION_MIN, DIRECTION_MAX, DIRECTION_OWN };
 
 static const char *const directions[] = { "min", "max", NULL };
+
+enum { METRIC, DIRECTION, PARAMS };
+
+static const struct method_param params_table[PARAMS] = {
+    [METRIC] = { "metric", METHOD_PARAM_TEXT, .word = "loss",
+                 .summary = "what decides: one of the evaluator's metrics, or the loss" },
+    [DIRECTION] = { "direction", METHOD_PARAM_WORD, .words = directions,
+                    .summary = "default: the metric's own; for the loss only min" },
+};
 
 struct best {
     struct method base;
@@ -37,12 +47,13 @@ static int params_read(const json_t *params, struct best_params *ret, struct sew
     struct json_reader r;
 
     json_reader_init_optional(&r, params, "/params", err);
-    ret->metric = json_get_string(&r, "metric", NULL);
+    ret->metric = param_text(&r, &params_table[METRIC]);
     if (ret->metric && !*ret->metric)
         json_reader_fail(&r, SEWA_E_INVALID, "metric", "'metric' is empty");
     if (ret->metric && strcmp(ret->metric, "loss") == 0)
         ret->metric = NULL;
-    ret->direction = (enum direction)json_get_word(&r, "direction", directions, DIRECTION_OWN);
+    int direction = param_word(&r, &params_table[DIRECTION]);
+    ret->direction = direction < 0 ? DIRECTION_OWN : (enum direction)direction;
     if (!ret->metric && ret->direction == DIRECTION_MAX)
         json_reader_fail(&r, SEWA_E_INVALID, "direction",
                          "'direction' is 'max', but the loss decides, whose direction is 'min'");
@@ -211,7 +222,7 @@ static int best_load(struct method *m, struct json_reader *r, struct sewa_error 
 
 const struct method_class method_best = {
     .info = { "best", "the single checkpoint with the best selection loss or metric",
-              METHOD_NEEDS_LOSSES, METHOD_CHOOSES_ONE },
+              METHOD_NEEDS_LOSSES, METHOD_CHOOSES_ONE, params_table, PARAMS },
     .size = sizeof(struct best),
     .check = check,
     .open = best_open,

@@ -50,11 +50,32 @@ enum method_choice {
     METHOD_CHOOSES_AUTO    /* "select": a number or "auto" */
 };
 
+enum method_param_kind {
+    METHOD_PARAM_INTEGER,
+    METHOD_PARAM_NUMBER,
+    METHOD_PARAM_WORD,
+    METHOD_PARAM_TEXT,
+    METHOD_PARAM_SCHEDULE /* a number, or {"start", "end", "schedule"} with numbers (schedule.h) */
+};
+
+/* A member of "params". Readers take ranges and defaults from the row that the API shows. */
+struct method_param {
+    const char *name;
+    enum method_param_kind kind;
+    double least, most;       /* of numbers, both allowed */
+    double fallback;          /* of numbers: what is taken when nothing is given */
+    const char *const *words; /* of a word: those allowed, NULL-terminated */
+    const char *word;    /* of words and texts: the fallback; NULL: the summary says what holds */
+    const char *summary; /* for people */
+};
+
 struct method_info {
     const char *name;
     const char *summary; /* for people: what it does, in one sentence */
     enum method_need needs;
     enum method_choice choice;
+    const struct method_param *params; /* in the order in which people read them */
+    size_t param_count;
 };
 
 /* Row i of the table of methods, NULL past its end. */

@@ -214,7 +214,7 @@ void sewa_set_batch(struct method *m, size_t batch)
 
 const struct method_class method_sewa = {
     .info = { "sewa", "the average of a subset found by learned probabilities (SeWA)",
-              METHOD_NEEDS_LOSSES, METHOD_CHOOSES_AUTO },
+              METHOD_NEEDS_LOSSES, METHOD_CHOOSES_AUTO, sewa_params_table, SEWA_PARAMS },
     .size = sizeof(struct sewa),
     .check = check,
     .open = sewa_open,

@@ -5,17 +5,41 @@
  */
 #include "methods/sewa_params.h"
 
+#include "methods/params.h"
+
 enum {
-    ITERATIONS_MAX = 100000,
-    SAMPLES_MAX = 256,
-    SAMPLES = 5,
     SCORE_SAMPLES = 10,
-    SCORE_SAMPLES_MIN = 4, /* with fewer, the mean of the others is no baseline */
-    POLISH_MAX = 10000
+    SCORE_SAMPLES_MIN = 4 /* with fewer, the mean of the others is no baseline */
 };
 
 static const char *const estimators[] = { "auto", "gumbel_softmax", "straight_through",
                                           "score_function", NULL };
+
+enum { ESTIMATOR, ITERATIONS, SAMPLES, TEMPERATURE, LEARNING_RATE, EPSILON, POLISH, BATCH };
+
+const struct method_param sewa_params_table[SEWA_PARAMS] = {
+    [ESTIMATOR] = { "estimator", METHOD_PARAM_WORD, .words = estimators, .word = "auto",
+                    .summary = "auto is gumbel_softmax when the evaluator gives gradients, else "
+                               "score_function" },
+    [ITERATIONS] = { "iterations", METHOD_PARAM_INTEGER, 1, 100000, 60,
+                     .summary = "steps of Adam" },
+    [SAMPLES] = { "samples", METHOD_PARAM_INTEGER, 1, 256, 5,
+                  .summary = "masks per step, evaluated at once; score_function needs at least 4 "
+                             "and has 10 by default" },
+    [TEMPERATURE] = { "temperature", METHOD_PARAM_SCHEDULE, 0.01, 100, 0.5,
+                      .summary = "softness of the masks; not for score_function" },
+    [LEARNING_RATE] = { "learning_rate", METHOD_PARAM_NUMBER, 1e-6, 10, 0.1,
+                        .summary = "falls along half a cosine to a twentieth" },
+    [EPSILON] = { "epsilon", METHOD_PARAM_NUMBER, 1e-9, 0.25, 1e-3,
+                  .summary = "probabilities stay within epsilon and 1 - epsilon; never more than "
+                             "K/2k or (k-K)/2k" },
+    [POLISH] = { "polish", METHOD_PARAM_INTEGER, 0, 10000, 100,
+                 .summary = "sets that the last step may try after its first; 0 is the plain top "
+                            "K" },
+    [BATCH] = { "batch", METHOD_PARAM_INTEGER, 0, INT32_MAX, 0,
+                .summary = "0: every loss is that of the whole split; N: each is that of one of N "
+                           "minibatches, drawn at random" },
+};
 
 static enum sewa_estimator_id estimator_resolve(struct json_reader *r, enum sewa_estimator_id named,
                                                 const struct method_evaluator *evaluator)
@@ -35,7 +59,9 @@ static void samples_read(struct json_reader *r, struct sewa_params *p)
 {
     bool is_score = p->estimator == SEWA_SCORE_FUNCTION;
 
-    p->samples = json_get_int(r, "samples", 1, SAMPLES_MAX, is_score ? SCORE_SAMPLES : SAMPLES);
+    p->samples = param_int(r, &sewa_params_table[SAMPLES]);
+    if (is_score && !json_has(r, "samples"))
+        p->samples = SCORE_SAMPLES;
     if (is_score && p->samples < SCORE_SAMPLES_MIN)
         json_reader_fail(r, SEWA_E_INVALID, "samples",
                          "'samples' is %d, the estimator 'score_function' needs at least %d",
@@ -46,8 +72,10 @@ static void samples_read(struct json_reader *r, struct sewa_params *p)
 static void temperature_read(struct json_reader *r, enum sewa_estimator_id named,
                              struct sewa_params *p)
 {
-    p->temperature = (struct schedule){ SCHEDULE_CONSTANT, 0.5, 0.5 };
-    schedule_read(r, "temperature", 0.01, 100, &p->temperature);
+    const struct method_param *row = &sewa_params_table[TEMPERATURE];
+
+    p->temperature = (struct schedule){ SCHEDULE_CONSTANT, row->fallback, row->fallback };
+    schedule_read(r, row->name, row->least, row->most, &p->temperature);
     if (named == SEWA_SCORE_FUNCTION && json_has(r, "temperature"))
         json_reader_fail(r, SEWA_E_INVALID, "temperature",
                          "the estimator 'score_function' has no 'temperature'");
@@ -60,15 +88,15 @@ int sewa_params_read(const json_t *params, const struct method_evaluator *evalua
 
     json_reader_init_optional(&r, params, "/params", err);
     enum sewa_estimator_id named =
-        (enum sewa_estimator_id)json_get_word(&r, "estimator", estimators, SEWA_AUTO);
+        (enum sewa_estimator_id)param_word(&r, &sewa_params_table[ESTIMATOR]);
     ret->estimator = estimator_resolve(&r, named, evaluator);
     samples_read(&r, ret);
     temperature_read(&r, named, ret);
-    ret->iterations = json_get_int(&r, "iterations", 1, ITERATIONS_MAX, 60);
-    ret->learning_rate = json_get_number(&r, "learning_rate", 1e-6, 10, 0.1);
-    ret->epsilon = json_get_number(&r, "epsilon", 1e-9, 0.25, 1e-3);
-    ret->polish = json_get_int(&r, "polish", 0, POLISH_MAX, 100);
-    ret->batch = json_get_int(&r, "batch", 0, INT32_MAX, 0);
+    ret->iterations = param_int(&r, &sewa_params_table[ITERATIONS]);
+    ret->learning_rate = param_number(&r, &sewa_params_table[LEARNING_RATE]);
+    ret->epsilon = param_number(&r, &sewa_params_table[EPSILON]);
+    ret->polish = param_int(&r, &sewa_params_table[POLISH]);
+    ret->batch = param_int(&r, &sewa_params_table[BATCH]);
     return json_reader_end(&r);
 }
 

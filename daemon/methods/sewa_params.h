@@ -1,6 +1,6 @@
 /*
  * sewa_params - what a job may say in "params" for method sewa, with defaults and ranges.
- * The table for people is in README.md.
+ * README.md says where the defaults come from.
  */
 #ifndef METHODS_SEWA_PARAMS_H
 #define METHODS_SEWA_PARAMS_H
@@ -14,6 +14,10 @@ enum sewa_estimator_id {
     SEWA_STRAIGHT_THROUGH,
     SEWA_SCORE_FUNCTION
 };
+
+enum { SEWA_PARAMS = 8 };
+
+extern const struct method_param sewa_params_table[SEWA_PARAMS];
 
 struct sewa_params {
     enum sewa_estimator_id estimator;

@@ -195,6 +195,30 @@ class Digits(SharedServiceTest):
         self.ctl("job", "submit", "-r", "digits", "-e", "digits", "-p", "iteration=3").expect(
             1, "--param: unknown field 'iteration'; is it 'iterations'? There are estimator, ")
 
+    def test_methods(self):
+        table = self.ctl("method", "list").expect(0).out
+        self.assertRegex(table, r"\nlast +not needed +none +0 +the newest checkpoint\n")
+        self.assertRegex(table, r"\nsewa +losses +10, or auto +8 +")
+        everything = self.ctl("method", "list", "-o", "json").expect(0).json()
+        self.assertEqual(everything, self.sewad.get("/api/v1/methods"))
+        names = self.ctl("method", "list", "-o", "name").out.split()
+        self.assertEqual(names, [m["name"] for m in everything["items"]])
+        lines = self.ctl("method", "list", "-o", "jsonl").out.splitlines()
+        self.assertEqual([json.loads(line) for line in lines], everything["items"])
+        for name in names:
+            self.assertEqual(self.ctl("method", "show", name, "-o", "json").json(),
+                             self.sewad.get("/api/v1/methods/" + name))
+        shown = self.ctl("method", "show", "sewa").expect(0).out
+        self.assertIn("select          default 10, or auto\n", shown)
+        self.assertRegex(shown, r"\niterations +integer +60 +1 to 100000 +steps of Adam\n")
+        self.assertRegex(shown, r"\nlearning_rate +number +0\.1 +1e-06 to 10 ")
+        self.assertRegex(shown, r"\nestimator +string +auto +auto, gumbel_softmax, straight_through, ")
+        shown = self.ctl("method", "show", "best").expect(0).out
+        self.assertRegex(shown, r"\nmetric +string +loss +string +")
+        self.assertRegex(shown, r"\ndirection +string +- +min, max +")
+        self.assertIn("parameters      none\n", self.ctl("method", "show", "lawa").out)
+        self.ctl("method", "show", "unifrom").expect(3, "is it 'uniform'? There are last, best, ")
+
     def test_evaluators(self):
         self.assertIn("sewa-mlp serve", self.ctl("evaluator", "list").expect(0).out)
         self.assertEqual(set(self.ctl("evaluator", "list", "-o", "name").out.split()),

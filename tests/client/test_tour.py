@@ -37,6 +37,12 @@ class Tour(ServiceTest):
             "refused unknown_field at '/nonsense'",
             "refused not_found",
             "evaluator slow 2 words, 77 s",
+            "method sewa needs losses, select 10",
+            *("%s %s %s %g %g %d" % (p["name"], p["type"], p["default"],
+                                     p.get("minimum", float("nan")), p.get("maximum", float("nan")),
+                                     len(p.get("enum", ())))
+              for p in sewad.get("/api/v1/methods/sewa")["params"]),
+            "refused not_found",
             "job " + job["id"],
             "at once timeout",
             "changes seen",

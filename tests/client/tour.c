@@ -60,6 +60,20 @@ static void evaluators(struct sewa_client *c, const char *name)
     sewa_evaluator_clear(&e);
 }
 
+static void methods(struct sewa_client *c)
+{
+    struct sewa_method m = { 0 };
+
+    must(sewa_method_show(c, "sewa", &m, &err), "method");
+    printf("method %s needs %s, select %" PRId64 "\n", m.name, m.needs, m.select);
+    for (size_t i = 0; i < m.param_count; i++)
+        printf("%s %s %s %g %g %zu\n", m.params[i].name, m.params[i].type, m.params[i].fallback,
+               m.params[i].minimum, m.params[i].maximum, m.params[i].word_count);
+    sewa_method_clear(&m);
+    printf("refused %s\n", sewa_code_info(sewa_method_show(c, "swa", &m, &err))->slug);
+    sewa_method_clear(&m);
+}
+
 static void open_gate(const char *path)
 {
     FILE *file = fopen(path, "w");
@@ -154,6 +168,7 @@ int main(int argc, char **argv)
     struct sewa_client *c = connect_to(argv[1]);
     runs(c, argv[2]);
     evaluators(c, argv[3]);
+    methods(c);
     snprintf(request, sizeof request,
              "{\"run\": \"%s\", \"evaluator\": \"%s\", \"select\": 3, "
              "\"params\": {\"iterations\": 5}}",

@@ -167,6 +167,31 @@ class Document(SharedServiceTest):
         self.ask("PATCH", one, {"metrics": {"m": "high"}}, status=422, id=found[0]["id"])
         self.ask("GET", one, status=404, id="ckpt_0")
 
+    def test_methods(self):
+        items = self.ask("GET", PREFIX + "/methods", status=200).json()["items"]
+        self.ask("GET", PREFIX + "/methods/{name}", status=404, name="seva").problem(
+            404, "not_found", "'seva'; is it 'sewa'? There are last, best, ")
+        shown = {}
+        for item in items:
+            one = self.ask("GET", PREFIX + "/methods/{name}", status=200, name=item["name"]).json()
+            self.assertEqual(one, item)
+            shown[item["name"]] = {p["name"]: p for p in item["params"]}
+        words = self.schemas.named("JobCreate")["properties"]["method"]["enum"]
+        self.assertEqual(sorted(shown), sorted(w for w in words if w))
+        for name in shown:  # the document describes the same parameters
+            described = self.document["components"]["schemas"].get(name.title() + "Params", {})
+            described = described.get("properties", {})
+            self.assertEqual(set(shown[name]), set(described))
+            for param, schema in described.items():
+                with self.subTest(method=name, param=param):
+                    for inner in [schema] + schema.get("oneOf", [])[:1]:
+                        for key in {"minimum", "maximum", "default"} & set(inner):
+                            self.assertEqual(shown[name][param][key], inner[key])
+                    self.assertEqual([w for w in schema.get("enum", []) if w],
+                                     shown[name][param].get("enum", []))
+        text = self.sewad.request("GET", PREFIX + "/methods/sewa").body.decode()
+        self.assertIn('"minimum":1e-06,"maximum":10.0,"default":0.1,', text)  # as people write them
+
     def test_evaluators(self):
         self.ask("GET", PREFIX + "/evaluators", status=200)
         self.ask("GET", PREFIX + "/evaluators/{name}", status=200, name="toy")

@@ -252,6 +252,49 @@ SEWA_EXPORT int sewa_evaluator_show(struct sewa_client *c, const char *name,
                                     struct sewa_evaluator *ret, struct sewa_error *err);
 SEWA_EXPORT void sewa_evaluator_clear(struct sewa_evaluator *e);
 
+/* ---- methods ---- */
+
+/** One member of "params". */
+struct sewa_method_param {
+    const char *name;
+    const char *type; /**< "integer", "number", "string" or "schedule" (a number, or an object) */
+    double minimum, maximum; /**< both allowed; NaN: it is no number */
+    size_t word_count;       /**< of a string: those allowed; 0: any */
+    const char *const *words;
+    const char *fallback; /**< what is taken when it is not given; NULL: the description says */
+    const char *description;
+};
+
+struct sewa_method {
+    const char *json;
+    const char *name, *description;
+    const char *needs;    /**< of the evaluator: "nothing", "losses" or "gradients" */
+    bool needs_evaluator; /**< a job must name one */
+    bool takes_select;    /**< "select" may be given */
+    bool finds_select;    /**< and may be "auto" */
+    int64_t select;       /**< when it is not given, or all candidates when there are fewer */
+    size_t param_count;
+    const struct sewa_method_param *params;
+    struct sewa_document *document;
+};
+
+struct sewa_method_list {
+    const char *json;
+    size_t count;
+    struct sewa_method *items;
+    struct sewa_document *document;
+};
+
+/** All of them. */
+SEWA_EXPORT int sewa_method_list(struct sewa_client *c, struct sewa_method_list *ret,
+                                 struct sewa_error *err);
+SEWA_EXPORT void sewa_method_list_clear(struct sewa_method_list *l);
+
+/** SEWA_E_NOT_FOUND: the text says what was meant, perhaps, and what there is. */
+SEWA_EXPORT int sewa_method_show(struct sewa_client *c, const char *name, struct sewa_method *ret,
+                                 struct sewa_error *err);
+SEWA_EXPORT void sewa_method_clear(struct sewa_method *m);
+
 /* ---- jobs ---- */
 
 enum sewa_job_state {
