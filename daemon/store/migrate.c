@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/failpoint.h"
 #include "base/fdio.h"
@@ -25,6 +26,7 @@ static int keep_copy(struct db *db, const char *path, int newest, struct sewa_er
         unlink(temporary);
         return rc;
     }
+    chmod(temporary, 0640); /* SQLite asks the umask alone */
     if (rename(temporary, final) < 0)
         return sewa_fail_errno(err, SEWA_E_IO, "cannot rename '%s'", temporary);
     log_info("store: copied the database to '%s' before changing its schema", final);

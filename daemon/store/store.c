@@ -6,8 +6,12 @@
  */
 #include "store/store.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/failpoint.h"
@@ -16,7 +20,7 @@
 #include "metrics/metrics.h"
 #include "store/migrate.h"
 
-enum { GROUP_MAX = 256 };
+enum { GROUP_MAX = 256, DATABASE_MODE = 0640 };
 
 struct store {
     char *path;
@@ -143,10 +147,42 @@ static void destroy(struct store *s)
     free(s);
 }
 
+/* Nothing for others: labels, paths and options of evaluators are nobody else's business. By path,
+ * because to close a descriptor of a database that is open would drop SQLite's locks. */
+static int take_from_others(const char *path, const char *ending, struct sewa_error *err)
+{
+    AUTOFREE char *name = NULL;
+    struct stat st;
+
+    if (asprintf(&name, "%s%s", path, ending) < 0)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the store");
+    if (stat(name, &st) < 0 || (st.st_mode & 07777 & ~DATABASE_MODE) == 0)
+        return 0;
+    if (chmod(name, st.st_mode & DATABASE_MODE) < 0)
+        return sewa_fail_errno(err, SEWA_E_IO, "cannot change the mode of '%s'", name);
+    return 0;
+}
+
+/* SQLite makes the files beside a database with the mode that the database has. */
+static int protect(const char *path, struct sewa_error *err)
+{
+    static const char *const endings[] = { "", "-wal", "-shm" };
+    AUTOCLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, DATABASE_MODE);
+    int rc = fd < 0 && errno != EEXIST
+                 ? sewa_fail_errno(err, SEWA_E_IO, "cannot open database '%s'", path)
+                 : 0;
+
+    for (size_t i = 0; rc == 0 && i < COUNT_OF(endings); i++)
+        rc = take_from_others(path, endings[i], err);
+    return rc;
+}
+
 static int open_databases(struct store *s, struct sewa_error *err)
 {
-    int rc = db_open(s->path, DB_WRITE, &s->writer, err);
+    int rc = protect(s->path, err);
 
+    if (rc == 0)
+        rc = db_open(s->path, DB_WRITE, &s->writer, err);
     if (rc == 0)
         rc = migrate(s->writer, s->path, sql_migrations, err);
     if (rc == 0)

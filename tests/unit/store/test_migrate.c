@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/checkpoints.h"
@@ -73,7 +74,12 @@ static void test_upgrade_keeps_a_copy(void **state)
     snprintf(copy, sizeof copy, "%s.before-2", f->path);
     assert_ok(migrate(f->db, f->path, one, &err), err);
     assert_int_equal(access(copy, F_OK), -1); /* a new database needs none */
+    mode_t before = umask(0);
     assert_ok(migrate(f->db, f->path, two, &err), err);
+    umask(before);
+    struct stat st;
+    assert_int_equal(stat(copy, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
     assert_int_equal(number(f->db, "SELECT y FROM a"), 8);
     assert_int_equal(number(f->db, "PRAGMA user_version"), 2);
 
