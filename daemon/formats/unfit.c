@@ -44,8 +44,19 @@ static bool is_adapter_part(const char *part, size_t n)
     return false;
 }
 
+/*
+ * PEFT keeps its adapters below this, whatever kind they are; the vectors of IA3 multiply what they
+ * are of, each by itself, and their mean is theirs.
+ */
+static bool is_of_peft(const char *name)
+{
+    return strncmp(name, "base_model.model.", 17) == 0 && !strstr(name, ".ia3_");
+}
+
 static bool is_of_adapter(const char *name)
 {
+    if (is_of_peft(name))
+        return true;
     for (const char *part = name;; part++) {
         size_t n = strcspn(part, ".");
         if (is_adapter_part(part, n))

@@ -62,7 +62,9 @@ static inline void check_same(const struct layout *a, const struct layout *b)
         MUST(!x->stride || memcmp(x->stride, y->stride, x->rank * sizeof *x->stride) == 0);
     }
     MUST(strcmp(a->state_key, b->state_key) == 0 && a->file_count == b->file_count);
-    MUST(a->note_count == b->note_count);
+    MUST(a->note_count == b->note_count && a->left_count == b->left_count);
+    for (size_t i = 0; i < a->left_count; i++)
+        MUST(strcmp(a->left[i], b->left[i]) == 0);
     MUST(layout_signature(a, sign_a, NULL) == 0 && layout_signature(b, sign_b, NULL) == 0);
     MUST(memcmp(sign_a, sign_b, sizeof sign_a) == 0);
     MUST(layout_compare(a, "a", b, "b", NULL) == 0);

@@ -1,6 +1,6 @@
 /*
  * fuzz_dcp - the input is the .metadata of a distributed checkpoint, in a directory with one part
- * that is sound. What is accepted lies within that part.
+ * that is sound. What is accepted lies within that part, and is no trainer's state.
  */
 #include "check_layout.h"
 
@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "formats/checkpoint.h"
+#include "formats/trainer_state.h"
 
 #include "../unit/formats/archive.h"
 
@@ -60,8 +61,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     MUST(l->file_count <= 1);
-    for (size_t i = 0; i < l->count; i++)
+    for (size_t i = 0; i < l->count; i++) {
+        char state[TRAINER_STATE_SIZE];
         MUST(l->tensors[i].offset + l->tensors[i].span_bytes <= part_bytes);
+        MUST(!trainer_state_of(l->tensors[i].name, state));
+    }
     check_layout(l);
     return 0;
 }
