@@ -126,6 +126,8 @@ static int show(struct context *c, const struct sewa_checkpoint *k)
     record_textf(&t, "size", "%s (%" PRId64 " bytes)", format_bytes(k->size, a), k->size);
     record_textf(&t, "parameters", "%s in %s tensors", format_count(k->parameters, a),
                  format_count(k->tensors, b));
+    if (k->averaging_refused)
+        record_textf(&t, "averaging", "refused: %s", k->averaging_refused);
     record_text(&t, "sha256", k->sha256);
     record_text(&t, "pinned", k->is_pinned ? "yes" : "no");
     record_labels(&t, k->labels, k->label_count);

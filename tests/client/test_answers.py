@@ -2,6 +2,7 @@
 import itertools
 import json
 import os
+import re
 import subprocess
 import unittest
 
@@ -9,6 +10,19 @@ from ctl import CtlTest
 from fake import API, RESET, Fake, job, problem, reply, routes, wait_for_request
 
 VERSION = {"name": "sewad", "version": "0.1.0", "api": "v1"}
+
+
+class Shown(CtlTest):
+    def test_a_checkpoint_that_is_not_averaged(self):
+        checkpoint = {"id": "ckpt_1", "state": "complete", "labels": {}, "metrics": {},
+                      "averaging_refused": {"code": "unsupported", "detail": "it is an adapter"}}
+        for refused in (True, False):
+            if not refused:
+                checkpoint["averaging_refused"] = None
+            with Fake(lambda request: reply(200, checkpoint)) as fake:
+                shown = self.ctl(fake.url)("checkpoint", "show", "ckpt_1").expect(0).out
+            self.assertEqual(re.findall("averaging +refused: it is an adapter", shown) != [], refused)
+            self.assertEqual("averaging" in shown, refused)
 
 
 class Refusals(CtlTest):
