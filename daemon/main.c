@@ -2,6 +2,7 @@
  * sewad - the command line of the service.
  */
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -43,25 +44,23 @@ static const struct option options[] = {
 
 static void on_found(const char *line, void *arg)
 {
-    int *count = arg;
+    bool *any = arg;
 
     fprintf(stderr, "%s\n", line);
-    ++*count;
+    *any = true;
 }
 
 static int check(const struct app_options *o)
 {
     struct sewa_error err;
-    int found = 0;
+    bool any = false;
 
-    if (app_check(o, on_found, &found, &err) < 0) {
+    if (app_check(o, on_found, &any, &err) < 0) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
-    if (found > 0) {
-        fprintf(stderr,
-                "sewad would start, but something that it needs is not there (%d lines above)\n",
-                found);
+    if (any) {
+        fputs("sewad starts with this file, but what is named above is not there\n", stderr);
         return 1;
     }
     puts("the configuration is fine");
