@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "digest.h"
 #include "job_read.h"
+#include "sewa/protocol.h"
 
 /* ---- submit ---- */
 
@@ -189,5 +190,9 @@ int sewa_job_key(struct sewa_client *c, const char *json, char ret[65], struct s
         return rc;
     if (text.failed)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a key");
-    return sewa_sha256_hex(sewa_text_get(&text), text.length, ret, err);
+    char digest[65];
+    rc = sewa_sha256_hex(sewa_text_get(&text), text.length, digest, err);
+    if (rc == 0) /* as much of the digest as fits: more than enough to be unique */
+        snprintf(ret, 65, "%s%.*s", IDEMPOTENCY_AUTO, 64 - (int)strlen(IDEMPOTENCY_AUTO), digest);
+    return rc;
 }

@@ -115,17 +115,38 @@ int command_job_plan(struct context *c, const struct arguments *a)
 
 /* ---- submit ---- */
 
-/* A job that was accepted: wait for it, or say how to. */
+static int show_accepted(struct context *c, const struct sewa_job *job)
+{
+    if (c->format != FORMAT_TABLE)
+        return show_job(c, job);
+    print_name(c, job->id);
+    if (sewa_job_state_is_final(job->state))
+        say(c, "the job is %s", job->state_name);
+    else
+        say(c, "the job is %s; follow it with: sewactl job watch %s", job->state_name, job->id);
+    return EXIT_OK;
+}
+
+/* A job that was accepted, now or earlier: wait for it, or say how to. */
 static int accepted(struct context *c, struct sewa_job *job)
 {
     if (arguments_has(c->arguments, "wait"))
         return follow_and_show(c, job);
-    if (c->format == FORMAT_TABLE)
-        print_name(c, job->id);
-    else
-        return show_job(c, job);
-    say(c, "the job is %s; follow it with: sewactl job watch %s", job->state_name, job->id);
-    return EXIT_OK;
+    int status = show_accepted(c, job);
+    return status == EXIT_OK ? (int)exit_of_job(job->state) : status;
+}
+
+/* An answer that is given again is that of its time: what has become of the job since? */
+static int look_again(struct context *c, struct sewa_job *job, struct sewa_error *err)
+{
+    struct sewa_job now = { 0 };
+    int rc = sewa_job_show(c->client, job->id, &now, err);
+
+    if (rc < 0)
+        return rc;
+    sewa_job_clear(job);
+    *job = now;
+    return 0;
 }
 
 static int answered(struct context *c, struct sewa_submission *s)
@@ -136,8 +157,12 @@ static int answered(struct context *c, struct sewa_submission *s)
         say(c, "nothing to do: %s", s->reason);
         return EXIT_OK;
     }
-    if (s->replayed)
+    if (s->replayed) {
+        struct sewa_error err;
         say(c, "this key was used before: here is the job of that time");
+        if (look_again(c, &s->job, &err) < 0)
+            return explain(c, &err);
+    }
     return accepted(c, &s->job);
 }
 
@@ -188,6 +213,8 @@ int command_job_retry(struct context *c, const struct arguments *a)
         return status;
     int rc =
         sewa_job_retry(c->client, a->operands[0], arguments_text(a, "idempotency-key"), &job, &err);
+    if (rc == 0 && arguments_has(a, "idempotency-key"))
+        rc = look_again(c, &job, &err);
     status = rc < 0 ? explain(c, &err) : accepted(c, &job);
     sewa_job_clear(&job);
     return status;

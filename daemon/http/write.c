@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "http/api_body.h"
+#include "jobs/state.h"
+#include "sewa/protocol.h"
 #include "store/service.h"
 
 void api_write_drop(struct api_write *w)
@@ -41,6 +43,26 @@ static void answer(struct api_write *w)
     }
 }
 
+/*
+ * Whoever makes a key of what there is to do (cron, by `--idempotency-key auto`) asks again and
+ * again for the same. Once the job of the first answer has failed, was cancelled or deleted, it is
+ * still to be done. 1: so it is, 0: the answer stands.
+ */
+static int is_open_again(const struct api_write *w, struct db *db,
+                         const struct idempotency_row *row, struct sewa_error *err)
+{
+    const char *uid = strrchr(row->location, '/');
+    char state[JOB_STATE_SIZE];
+
+    if (strncmp(w->key, IDEMPOTENCY_AUTO, strlen(IDEMPOTENCY_AUTO)) != 0 || !uid ||
+        !id_is(uid + 1, "job"))
+        return 0;
+    int rc = job_state(db, uid + 1, state, err);
+    return rc < 0 ? rc
+                  : !*state || strcmp(state, job_state_name(JOB_FAILED)) == 0 ||
+                        strcmp(state, job_state_name(JOB_CANCELLED)) == 0;
+}
+
 /* 1: the stored answer is in w; 0: there is none. */
 static int look_up(struct api_write *w, struct db *db, struct sewa_error *err)
 {
@@ -53,6 +75,11 @@ static int look_up(struct api_write *w, struct db *db, struct sewa_error *err)
         idempotency_row_clear(&row);
         return sewa_fail(err, SEWA_E_IDEMPOTENCY_MISMATCH,
                          "Idempotency-Key '%.60s' was used for another request", w->key);
+    }
+    rc = is_open_again(w, db, &row, err);
+    if (rc != 0) {
+        idempotency_row_clear(&row);
+        return rc < 0 ? rc : 0;
     }
     w->replayed = true;
     w->status = (unsigned)row.status;

@@ -65,7 +65,7 @@ static int look_for_cancel(struct job_write *w, struct db *db, struct sewa_error
 
     if (!w->job || !w->has_state || w->state == JOB_CANCELLED)
         return 0;
-    int rc = job_state(db, w->job_id, name, err);
+    int rc = job_state(db, w->uid, name, err);
     w->is_overruled = rc == 0 && strcmp(name, job_state_name(JOB_CANCELLING)) == 0;
     return rc;
 }

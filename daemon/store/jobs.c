@@ -176,11 +176,11 @@ int job_set_state(struct db *db, int64_t id, const char *state, const char *reas
     return stmt_run(q, err);
 }
 
-int job_state(struct db *db, int64_t id, char ret[JOB_STATE_SIZE], struct sewa_error *err)
+int job_state(struct db *db, const char *uid, char ret[JOB_STATE_SIZE], struct sewa_error *err)
 {
     AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_JOB_STATE);
 
-    stmt_bind_i64(q, ":id", id);
+    stmt_bind_text(q, ":uid", uid);
     int rc = stmt_next(q, err);
     ret[0] = '\0';
     if (rc > 0)

@@ -74,7 +74,7 @@ int job_set_state(struct db *db, int64_t id, const char *state, const char *reas
                   struct sewa_error *err);
 
 /* The word for the state, "" when there is no such job. */
-int job_state(struct db *db, int64_t id, char ret[JOB_STATE_SIZE], struct sewa_error *err);
+int job_state(struct db *db, const char *uid, char ret[JOB_STATE_SIZE], struct sewa_error *err);
 
 struct job_progress {
     int64_t iteration, iterations, evaluations, evaluations_total;

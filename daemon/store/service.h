@@ -25,6 +25,7 @@ void idempotency_row_clear(struct idempotency_row *r);
 /* 1 found, 0 none. Scope is the method and the path. */
 int idempotency_get(struct db *db, const char *scope, const char *key, struct idempotency_row *ret,
                     struct sewa_error *err);
+/* In place of what was there. */
 int idempotency_put(struct db *db, const char *scope, const char *key,
                     const struct idempotency_row *row, int64_t now_ms, struct sewa_error *err);
 int idempotency_prune(struct db *db, int64_t before_ms, struct sewa_error *err);

@@ -9,6 +9,10 @@
 
 #define WORKER_API_PREFIX "/api/v1/worker"
 
+/* An Idempotency-Key that begins like this names a wish: it is forgotten when the job that came of
+ * it has failed, was cancelled or deleted. */
+#define IDEMPOTENCY_AUTO "auto-"
+
 /* What a worker writes into the folder of a task: one file, or numbered shards and their index. */
 #define WORKER_ARTIFACT "model.safetensors"
 #define WORKER_SHARD    "model-%05zu-of-%05zu.safetensors"

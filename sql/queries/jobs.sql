@@ -53,7 +53,7 @@ WHERE run_id = :run_id AND id < :before AND created_ms > :created_after
 {label_filter}
 ORDER BY id DESC LIMIT :limit;
 -- name: job_state
-SELECT state FROM jobs WHERE id = :id;
+SELECT state FROM jobs WHERE uid = :uid;
 -- name: job_set_state
 UPDATE jobs
 SET state = :state, reason_code = :reason_code, reason = :reason,

@@ -299,8 +299,10 @@ class Submitting(CtlTest):
     def test_keys(self):
         newest = {"id": "ckpt_1", "state": "complete"}
         table = {"POST %s/jobs" % API: reply(201, job("queued"), Idempotent_Replayed="true"),
+                 "GET %s/jobs/job_1" % API: lambda r: now[0],
                  "GET %s/runs/d/checkpoints" % API:
                      lambda r: reply(200, {"items": [newest], "next_page_token": None})}
+        now = [reply(200, job("queued"))]
         with Fake(routes(table)) as fake:
             submit = ("job", "submit", "-r", "d", "--idempotency-key")
             ctl = self.ctl(fake.url)
@@ -313,6 +315,18 @@ class Submitting(CtlTest):
             self.assertEqual((keys[0], len(keys[1])), ("mine", 64))
             self.assertEqual(keys[1], keys[2])
             self.assertNotEqual(keys[2], keys[3])
+            self.assertTrue(keys[1].startswith("auto-"), keys[1])
+            # the answer is that of its time; what is said is true now
+            failed = job("failed", reason={"code": "evaluator_died", "detail": "signal 9"})
+            for state, status in ((failed, 7), (job("cancelled"), 8), (job("succeeded"), 0)):
+                now[0] = reply(200, state)
+                outcome = ctl(*submit, "mine").expect(status, "the job is " + state["state"])
+                self.assertNotIn("queued", outcome.err + outcome.out)
+                shown = ctl(*submit, "mine", "-o", "json").expect(status).json()
+                self.assertEqual(shown["state"], state["state"])
+            now[0] = reply(404, {"code": "not_found", "detail": "there is no job 'job_1'",
+                                 "status": 404, "title": "x", "type": "y", "request_id": "z"})
+            ctl(*submit, "mine").expect(3, "there is no job 'job_1'")
 
     def test_a_wrong_gradient(self):
         report = {"check": {"loss": 1, "gradient_check": {"ok": False, "analytic": 1, "numeric": 2,

@@ -100,14 +100,20 @@ class Digits(SharedServiceTest):
     def prepare(cls):
         train(cls.scratch, cls.scratch.join("digits"))
         toy_run(cls.scratch.join("toy"))
+        toy_run(cls.scratch.join("cron"))
         broken = {"fault": "die", "say": ["about to \033[31mdie"]}
+        once = {"fault": "exit_at_start", "once": cls.scratch.join("once"),
+                "gate": cls.scratch.join("cron-gate")}
         cls.sewad = cls.service({
             "run": {"digits": {"path": cls.scratch.join("digits")},
-                    "toy": {"path": cls.scratch.join("toy")}},
-            "evaluator": {"digits": digits_evaluator(), "broken": toy_evaluator(broken)},
+                    "toy": {"path": cls.scratch.join("toy")},
+                    "cron": {"path": cls.scratch.join("cron")}},
+            "evaluator": {"digits": digits_evaluator(), "broken": toy_evaluator(broken),
+                          "once": toy_evaluator(once)},
             "allowed_roots": [cls.scratch.path]})
         cls.sewad.wait_complete("digits", COUNT)
         cls.sewad.wait_complete("toy", 6)
+        cls.sewad.wait_complete("cron", 6)
         cls.ctl = Ctl(cls.scratch, "http://" + cls.sewad.address)
 
     def submit(self, *words):
@@ -222,7 +228,7 @@ class Digits(SharedServiceTest):
     def test_evaluators(self):
         self.assertIn("sewa-mlp serve", self.ctl("evaluator", "list").expect(0).out)
         self.assertEqual(set(self.ctl("evaluator", "list", "-o", "name").out.split()),
-                         {"digits", "broken"})
+                         {"digits", "broken", "once"})
         outcome = self.ctl("evaluator", "check", "digits", "--run", "digits", "--wait").expect(0)
         self.assertIn("gradient        right: slope", outcome.out)
         self.assertIn("metrics         accuracy (max)", outcome.out)
@@ -300,6 +306,26 @@ class Digits(SharedServiceTest):
         other = self.submit(*words, "other")
         self.assertNotEqual(other, first)
         self.ctl("job", "submit", "-r", "digits", "-m", "last", "--idempotency-key", "other").expect(4)
+
+    def test_cron_goes_on_after_a_failure(self):
+        """What has failed, was cancelled or deleted is tried again; what runs or has run is not."""
+        cron = ("job", "submit", "--run", "cron", "--method", "best", "--evaluator", "once",
+                "--if-new-checkpoints", "5", "--idempotency-key", "auto")
+        first = self.ctl(*cron).expect(0, "the job is queued").out.strip()
+        self.sewad.wait_job(first, "failed")
+        second = self.ctl(*cron).expect(0, "the job is queued").out.strip()
+        self.assertNotEqual(second, first)
+        self.assertEqual(self.ctl(*cron).expect(0, "was used before").out.strip(), second)
+        self.ctl("job", "cancel", second).expect(0)
+        self.sewad.wait_job(second, "cancelled")
+        third = self.ctl(*cron).expect(0, "the job is queued").out.strip()
+        self.ctl("job", "cancel", third).expect(0)
+        self.sewad.wait_job(third, "cancelled")
+        self.ctl("job", "delete", third).expect(0)
+        self.scratch.write("cron-gate", "")
+        outcome = self.ctl(*cron, "--wait", "-o", "name").expect(0)
+        self.assertNotIn(outcome.out.strip(), (first, second, third))
+        self.ctl(*cron).expect(0, "this key was used before", "the job is succeeded")
 
     def test_pulled_again_and_again(self):
         uid = self.done()

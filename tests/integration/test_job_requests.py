@@ -234,6 +234,46 @@ class Keys(ServiceTest):
         self.assertEqual(self.post("k").expect(201).json()["id"], uid)
         self.assertEqual(self.count(), 1)
 
+    def test_a_key_of_a_wish_is_forgotten_with_its_job(self):
+        """auto-...: failed, cancelled, deleted: done afresh. Other keys give the same answer."""
+        self.sewad.configure(evaluator={
+            "bad": toy_evaluator({"fault": "exit_at_start"}),
+            "slow": toy_evaluator({"setup_gate": self.scratch.join("never")})})
+        self.sewad.hang_up()
+        bad = {"run": "toy", "method": "best", "evaluator": "bad"}
+        slow = dict(bad, evaluator="slow")
+        for key, is_wish in (("auto-1", True), ("mine", False), ("Auto-1", False)):
+            with self.subTest(key=key):
+                def again(body, name, before):
+                    reply = self.post(key + name, body).expect(201)
+                    new = reply.json()["id"]
+                    self.assertEqual(reply.headers["Idempotent-Replayed"],
+                                     None if is_wish else "true")
+                    self.assertEqual(new != before, is_wish)
+                    return new
+                uid = self.post(key + "f", bad).expect(201).json()["id"]
+                self.sewad.wait_job(uid, "failed")
+                uid = again(bad, "f", uid)
+                self.sewad.wait_job(uid, "failed")
+                self.sewad.request("DELETE", "%s/%s" % (JOBS, uid)).expect(204)
+                self.sewad.wait_job(again(bad, "f", uid), "failed") if is_wish else again(
+                    bad, "f", uid)
+                uid = self.post(key + "c", slow).expect(201).json()["id"]
+                self.assertEqual(self.post(key + "c", slow).expect(201).json()["id"], uid)
+                self.sewad.request("POST", "%s/%s/cancel" % (JOBS, uid), {}).expect(202)
+                self.sewad.wait_job(uid, "cancelled")
+                uid = again(slow, "c", uid)
+                if is_wish:
+                    self.sewad.request("POST", "%s/%s/cancel" % (JOBS, uid), {}).expect(202)
+                    self.sewad.wait_job(uid, "cancelled")
+                uid = self.post(key + "s").expect(201).json()["id"]
+                self.sewad.wait_job(uid)
+                reply = self.post(key + "s").expect(201)
+                self.assertEqual((reply.json()["id"], reply.headers["Idempotent-Replayed"]),
+                                 (uid, "true"))
+                # another request is refused whatever has become of the job
+                self.post(key + "c", bad).problem(422, "idempotency_mismatch")
+
     def test_although_it_would_be_impossible_by_now(self):
         job = self.post("k").expect(201).json()
         self.sewad.wait_job(job["id"])

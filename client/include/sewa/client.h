@@ -480,7 +480,9 @@ SEWA_EXPORT int sewa_job_submit(struct sewa_client *c, const char *json, const c
 SEWA_EXPORT void sewa_submission_clear(struct sewa_submission *s);
 
 /** A key that stays the same for the same request until the run has another newest checkpoint:
- * SHA-256 of both, in hex. Asks the service for the checkpoint. */
+ * "auto-" and a digest of both, 64 characters. Asks the service for the checkpoint. The service
+ * forgets such a key when the job that came of it has failed, was cancelled or deleted: the same
+ * request gives a new job then. */
 SEWA_EXPORT int sewa_job_key(struct sewa_client *c, const char *json, char ret[65],
                              struct sewa_error *err);
 
