@@ -171,7 +171,7 @@ static int open_state(struct app *a, struct sewa_error *err)
     int rc = directory_make(directory, 0750, err);
 
     if (rc < 0)
-        return rc;
+        return sewa_context(err, rc, "state_directory (--state-directory names another one)");
     if (is_network_path(directory))
         return config_mistake(
             a->config, "state_directory", err,

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #include "base/path.h"
+#include "base/unknown.h"
 #include "config/fields.h"
 #include "config/relations.h"
 #include "config/source.h"
@@ -70,18 +71,6 @@ static int mistake(struct load *l, const char *path, int line, const char *forma
     return sewa_fail(l->err, SEWA_E_CONFIG, "%s:%d: %s", path, line, text);
 }
 
-static void on_error(cfg_t *cfg, const char *format, va_list ap) SEWA_PRINTF(2, 0);
-
-static void on_error(cfg_t *cfg, const char *format, va_list ap)
-{
-    struct load *l = loading;
-    char text[SEWA_ERROR_TEXT_MAX];
-
-    vsnprintf(text, sizeof text, format, ap);
-    if (l->rc == 0)
-        l->rc = mistake(l, l->source->path, cfg->line, "%s", text);
-}
-
 static enum scope scope_of(const struct load *l, const cfg_t *cfg)
 {
     static const struct {
@@ -98,6 +87,44 @@ static enum scope scope_of(const struct load *l, const cfg_t *cfg)
         if (strcmp(cfg->name, sections[i].name) == 0)
             return sections[i].scope;
     return SCOPE_SERVICE; /* libconfuse calls the top "root" as well */
+}
+
+/* What may stand where libconfuse has found an option that it does not know. */
+static void name_options(const struct load *l, const cfg_t *cfg, const char *text)
+{
+    static const char intro[] = "no such option '";
+    static const char *const sections[] = { "run", "root", "evaluator", "launcher", "include" };
+    enum scope scope = scope_of(l, cfg);
+    AUTO(unknown_clear) struct unknown u;
+    const char *name = text + strlen(intro);
+    AUTOFREE char *word =
+        strncmp(text, intro, strlen(intro)) == 0 ? strndup(name, strcspn(name, "'")) : NULL;
+
+    unknown_begin(&u, word ? word : "");
+    if (!word)
+        return;
+    for (size_t i = 0; i < field_count; i++)
+        if (fields[i].scope == scope)
+            unknown_known(&u, fields[i].option.name);
+    for (size_t i = 0; scope == SCOPE_SERVICE && i < COUNT_OF(sections); i++)
+        unknown_known(&u, sections[i]);
+    if (l->err)
+        snprintf(strchr(l->err->text, '\0'), sizeof l->err->text - strlen(l->err->text), "%s",
+                 unknown_words(&u));
+}
+
+static void on_error(cfg_t *cfg, const char *format, va_list ap) SEWA_PRINTF(2, 0);
+
+static void on_error(cfg_t *cfg, const char *format, va_list ap)
+{
+    struct load *l = loading;
+    char text[SEWA_ERROR_TEXT_MAX];
+
+    vsnprintf(text, sizeof text, format, ap);
+    if (l->rc < 0)
+        return;
+    l->rc = mistake(l, l->source->path, cfg->line, "%s", text);
+    name_options(l, cfg, text);
 }
 
 static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)

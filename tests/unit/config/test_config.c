@@ -201,6 +201,11 @@ static const struct {
     { "allowed_roots = {'/a',\n 'b'}", 2, "no absolute path" },
     /* the shape of the file */
     { "foo = 1", 1, "no such option 'foo'" },
+    { "zzzzzzzz = 1", 1, "no such option 'zzzzzzzz'; there are listen, admin_socket, " },
+    { "setle_seconds = 1", 1, "no such option 'setle_seconds'; is it 'settle_seconds'?" },
+    { "runs x { path = /x }", 1, "no such option 'runs'; is it 'run'?" },
+    { "run x { paht = /x }", 1, "'paht'; is it 'path'? There are path, pattern, state_key, " },
+    { "evaluator x { path = /x }", 1, "'path'; there are command, directory, " },
     { "\nrun x {\n path = /x\n foo = 1\n}", 4, "no such option 'foo'" },
     { "run x {\n command = y\n}", 2, "no such option 'command'" },
     { "listen\n= '1.1.1.1:1'\n\nlisten '1.1.1.1:1'", 4, "missing equal sign" },
