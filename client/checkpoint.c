@@ -105,21 +105,36 @@ void sewa_checkpoint_list_clear(struct sewa_checkpoint_list *l)
     *l = (struct sewa_checkpoint_list){ 0 };
 }
 
-int sewa_checkpoint_show(struct sewa_client *c, const char *id, struct sewa_checkpoint *ret,
-                         struct sewa_error *err)
+static int ask_checkpoint(struct sewa_client *c, struct call *call, const char *id,
+                          struct sewa_checkpoint *ret, struct sewa_error *err)
 {
     AUTO(sewa_document_cleanup) struct sewa_document *d = NULL;
-    AUTO(sewa_call_clear) struct call call = { 0 };
     AUTO(sewa_text_clear) struct text path = { 0 };
 
     *ret = (struct sewa_checkpoint){ 0 };
     sewa_path(&path, "checkpoints", id, NULL);
-    int rc = sewa_ask(c, &call, &path, &d, err);
+    int rc = sewa_ask(c, call, &path, &d, err);
     if (rc == 0)
         rc = read_checkpoint(d, d->root, d->text, ret, err);
     if (rc == 0)
         ret->document = TAKE(d);
     return rc;
+}
+
+int sewa_checkpoint_show(struct sewa_client *c, const char *id, struct sewa_checkpoint *ret,
+                         struct sewa_error *err)
+{
+    AUTO(sewa_call_clear) struct call call = { 0 };
+
+    return ask_checkpoint(c, &call, id, ret, err);
+}
+
+int sewa_checkpoint_patch(struct sewa_client *c, const char *id, const char *json,
+                          struct sewa_checkpoint *ret, struct sewa_error *err)
+{
+    AUTO(sewa_call_clear) struct call call = { .method = "PATCH", .json = json, .is_patch = true };
+
+    return ask_checkpoint(c, &call, id, ret, err);
 }
 
 void sewa_checkpoint_clear(struct sewa_checkpoint *k)

@@ -225,7 +225,41 @@ SEWA_EXPORT int sewa_checkpoint_list(struct sewa_client *c, const char *run,
 SEWA_EXPORT void sewa_checkpoint_list_clear(struct sewa_checkpoint_list *l);
 SEWA_EXPORT int sewa_checkpoint_show(struct sewa_client *c, const char *id,
                                      struct sewa_checkpoint *ret, struct sewa_error *err);
+
+/** Change labels, metrics and "pinned": @json is a merge patch (RFC 7396), {"pinned": true}. */
+SEWA_EXPORT int sewa_checkpoint_patch(struct sewa_client *c, const char *id, const char *json,
+                                      struct sewa_checkpoint *ret, struct sewa_error *err);
 SEWA_EXPORT void sewa_checkpoint_clear(struct sewa_checkpoint *k);
+
+struct sewa_tensor {
+    const char *json;
+    const char *name;
+    const char *dtype; /**< as safetensors calls it: "F32" */
+    size_t rank;
+    const int64_t *shape;
+    int64_t offset, bytes; /**< of the values, in their file */
+    const char *file;      /**< of several; NULL: the checkpoint is one file */
+    const char *tied_to;   /**< the tensor whose bytes these are; NULL: it has its own */
+};
+
+struct sewa_tensor_list {
+    const char *json;
+    size_t count;
+    struct sewa_tensor *items;
+    const char *next_page_token; /**< NULL: this was the last page */
+    struct sewa_document *document;
+};
+
+/**
+ * One page of the tensors of a checkpoint, in the order in which they lie in it.
+ * @limit       1 to 500; 0: the service's default of 50
+ * @page_token  of the page before; NULL: from the beginning
+ * @return      0, SEWA_E_NOT_FOUND, or SEWA_E_CONFLICT: the file was not understood.
+ */
+SEWA_EXPORT int sewa_tensor_list(struct sewa_client *c, const char *checkpoint, int limit,
+                                 const char *page_token, struct sewa_tensor_list *ret,
+                                 struct sewa_error *err);
+SEWA_EXPORT void sewa_tensor_list_clear(struct sewa_tensor_list *l);
 
 /* ---- evaluators ---- */
 
@@ -563,6 +597,7 @@ SEWA_EXPORT void sewa_trace_clear(struct sewa_trace *t);
 /** What is done with pieces of a log, as they come. Negative (a sewa_code, with @err filled) ends
  * the call and becomes its result. */
 struct sewa_sink {
+    void *user; /**< the caller's own: this library does not look at it */
     int (*write)(struct sewa_sink *self, const void *data, size_t n, struct sewa_error *err);
 };
 

@@ -3,26 +3,31 @@
  * which way is downhill. The protocol itself is described in proto/evaluator.md; this library
  * speaks it, so that what is left to write is the model and the data.
  *
- *     struct mine {
- *         struct sewa_evaluator_ops ops;         // callbacks get it back: see container_of()
- *         struct data *data;
- *     };
+ *     static int loss(struct sewa_evaluator_ops *self, const struct sewa_evaluator_request
+ * *request, struct sewa_evaluator_answer *ret, struct sewa_error *err)
+ *     {
+ *         struct mine *m = self->user;
+ *         ...
+ *     }
  *
  *     int main(int argc, char **argv)
  *     {
- *         struct mine m = { .ops = { .setup = setup, .loss = loss } };
- *         return sewa_evaluator_run(&m.ops, argc, argv);
+ *         struct mine m = { 0 };
+ *         struct sewa_evaluator_ops ops = { .user = &m, .setup = setup, .loss = loss };
+ *         return sewa_evaluator_run(&ops, argc, argv);
  *     }
  *
  * Everything happens on the thread that calls sewa_evaluator_run(), one callback at a time.
  * A callback returns 0, or a negative sewa_code with *err filled by sewa_fail() and the like.
  * What the program prints on stdout and stderr becomes the log of the job; stdin is empty.
- * Link with -lsewa-evaluator (libjansson is all that it needs).
+ * `pkg-config --cflags --libs libsewa-evaluator` says how to compile it; libjansson is all that it
+ * needs.
  */
 #ifndef SEWA_EVALUATOR_H
 #define SEWA_EVALUATOR_H
 
 #include "sewa/error.h"
+#include "sewa/version.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -99,6 +104,8 @@ struct sewa_evaluator_answer {
 };
 
 struct sewa_evaluator_ops {
+    void *user; /**< the program's own: this library does not look at it */
+
     /**
      * Once: read the data, look at the model. @options is the JSON object of the configuration.
      * Tensors that do not fit are SEWA_E_MISMATCH. A failure ends the program.
