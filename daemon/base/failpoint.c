@@ -20,6 +20,7 @@ enum { POINTS_MAX = 16 };
 struct point {
     char name[48];
     char action[160];
+    char path[160]; /* "" or: only while this file is there */
     long at;
     long seen;
     bool always; /* from then on */
@@ -38,6 +39,11 @@ static void parse_one(char *text)
         abort(); /* a test that asks for nonsense must not pass */
     *equals = '\0';
     struct point *p = &points[point_count++];
+    char *path = strchr(equals + 1, '?');
+    if (path) {
+        *path++ = '\0';
+        snprintf(p->path, sizeof p->path, "%s", path);
+    }
     char *at = strchr(equals + 1, '@');
     char *end = NULL;
     p->at = at ? strtol(at + 1, &end, 10) : 1;
@@ -52,6 +58,8 @@ static void parse_one(char *text)
 
 static bool is_due(struct point *p)
 {
+    if (p->path[0] && access(p->path, F_OK) != 0)
+        return false;
     p->seen++;
     return p->seen == p->at || (p->always && p->seen > p->at);
 }

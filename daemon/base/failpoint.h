@@ -2,8 +2,10 @@
  * failpoint - let a test make a named place fail or die. Built only with -DSEWA_FAILPOINTS=ON; in
  * every other build the calls are constants that the compiler drops.
  *
- * SEWA_FAILPOINT="name=action[@n[+]][,name=action...]" in the environment: the action happens at
- * the n-th time (default 1) that this process passes the place; with a plus, from then on always.
+ * SEWA_FAILPOINT="name=action[@n[+]][?PATH][,name=action...]" in the environment: the action
+ * happens at the n-th time (default 1) that this process passes the place; with a plus, from then
+ * on always.
+ * "?PATH" at the end of a place: only while there is this file, so that a test can end it.
  *     errno:NAME   the call fails with this errno (ENOSPC, EIO, ENOMEM, EMFILE, EAGAIN, EINVAL)
  *     kill         the process gets SIGKILL
  *     sleep:MS     the thread sleeps

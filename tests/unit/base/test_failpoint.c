@@ -67,6 +67,22 @@ static void test_every_errno(void **state)
     failpoint_set(NULL);
 }
 
+static void test_while_there_is_a_file(void **state)
+{
+    (void)state;
+    char *dir = scratch_new();
+    char points[256];
+
+    snprintf(points, sizeof points, "one=errno:EIO@1+?%s/armed", dir);
+    failpoint_set(points);
+    assert_false(failpoint_errno("one"));
+    scratch_write(dir, "armed", "", 0);
+    assert_true(failpoint_errno("one"));
+    assert_int_equal(errno, EIO);
+    failpoint_set(NULL);
+    scratch_free(dir);
+}
+
 static void test_values(void **state)
 {
     (void)state;
@@ -105,6 +121,7 @@ int main(void)
         cmocka_unit_test(test_from_the_nth_passage_on),
         cmocka_unit_test(test_setting_forgets),
         cmocka_unit_test(test_every_errno),
+        cmocka_unit_test(test_while_there_is_a_file),
         cmocka_unit_test(test_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
