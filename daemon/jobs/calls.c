@@ -149,7 +149,7 @@ void jobs_hello(struct jobs *j, const char *token, const json_t *message, struct
     w->said_hello = true;
     /* until somebody's traits are known, even a worker that is ready tells them once more */
     if (prepared && w->job->runner && runner_stage(w->job->runner) != RUNNER_PREPARE)
-        w->prepared = true;
+        w->prepared = w->proved = true;
     w->preparing = false;
     confirm_leases(w, holding, clock_monotonic_ms());
     if (is_over(w))
@@ -253,7 +253,7 @@ static void offer(struct worker *w, struct jobs_call *c)
         return;
     }
     if (!job->jobs->draining)
-        i = tasks_pending(&job->tasks);
+        i = tasks_pending(&job->tasks, worker_is_doubtful(w));
     if (i >= 0) {
         grant(w, (size_t)i, c);
         return;
@@ -310,18 +310,24 @@ void jobs_lease(struct jobs *j, const char *token, const json_t *message, struct
 void jobs_heartbeat(struct jobs *j, const char *token, const json_t *message, struct jobs_call *c)
 {
     struct worker *w = authenticate(j, token, c);
+    const json_t *progress = json_object_get(message, "progress");
 
-    (void)message;
     if (!w)
         return;
+    stride_heard(&w->stride, json_string_value(json_object_get(message, "doing")),
+                 json_is_integer(progress) ? json_integer_value(progress) : -1,
+                 clock_monotonic_ms());
     tasks_extend(&w->job->tasks, w->uid, clock_monotonic_ms() + j->times.lease_ms);
     c->reply(c, json_pack("{s:b}", "stop", is_over(w)), NULL);
 }
 
 /* ---- result ---- */
 
-/* Failures that another attempt cannot mend: the checkpoints, the disk, the evaluator as such. */
-static bool is_fatal(const struct worker *w, int code)
+/*
+ * After these the worker itself is all right: its evaluator has failed, and it starts another one.
+ * After all others that are a worker's it is replaced, by one in another slot if there is one.
+ */
+static bool may_go_on(int code)
 {
     switch (code) {
     case SEWA_E_EVALUATOR_DIED:
@@ -329,9 +335,8 @@ static bool is_fatal(const struct worker *w, int code)
     case SEWA_E_EVALUATOR_PROTOCOL:
     case SEWA_E_EVALUATOR_ERROR:
     case SEWA_E_CANCELLED:
-    case SEWA_E_INTERNAL: return false;
-    case SEWA_E_EVALUATOR_START: return !w->prepared; /* it did start once */
-    default: return true;
+    case SEWA_E_INTERNAL: return true;
+    default: return false;
     }
 }
 
@@ -349,7 +354,7 @@ static void task_failed(struct worker *w, int i, const struct sewa_error *why)
     struct job *job = w->job;
     struct sewa_error err = *why;
 
-    if (is_fatal(w, err.code)) {
+    if (sewa_code_blame(err.code) != SEWA_BLAME_WORKER) {
         job_fail(job, &err);
         return;
     }
@@ -362,6 +367,8 @@ static void task_failed(struct worker *w, int i, const struct sewa_error *why)
     }
     log_warn("job %s: task %lld failed (%s), it is tried again", job->uid,
              (long long)(job->tasks.base + i), err.text);
+    if (!may_go_on(err.code))
+        worker_failed(w, &err);
 }
 
 static void prepare_result(struct worker *w, const json_t *message, const json_t *failure)
@@ -372,11 +379,14 @@ static void prepare_result(struct worker *w, const json_t *message, const json_t
     w->preparing = false;
     if (failure) {
         read_failure(failure, &err);
-        job_fail(job, &err);
+        if (sewa_code_blame(err.code) == SEWA_BLAME_WORKER)
+            worker_failed(w, &err);
+        else
+            job_fail(job, &err);
         return;
     }
     w->prepared = true;
-    job->deaths = 0;
+    worker_proved(w);
     runner_count_read(job->runner, json_integer_value(json_object_get(message, "bytes_read")));
     if (runner_stage(job->runner) != RUNNER_PREPARE)
         return; /* another worker was first */
@@ -414,7 +424,7 @@ static int task_result(struct worker *w, int i, const json_t *result, const json
     if (runner_stage(job->runner) == RUNNER_AVERAGE)
         job->average_attempt = job->tasks.items[i].attempt;
     tasks_done(&job->tasks, (size_t)i);
-    job->deaths = 0;
+    worker_succeeded(w);
     if (tasks_all_done(&job->tasks))
         job_advance(job);
     return 0;

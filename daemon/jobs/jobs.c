@@ -100,10 +100,9 @@ void jobs_notify(struct jobs *j, const char *uid)
 
 /* ---- the queue ---- */
 
-static int64_t wanted_workers(const struct job *job, int64_t now_ms)
+static int64_t wanted_workers(const struct job *job)
 {
-    if (job->finished || job->succeeding || job->state == JOB_CANCELLING || job->publishing ||
-        now_ms < job->start_after_ms)
+    if (job->finished || job->succeeding || job->state == JOB_CANCELLING || job->publishing)
         return 0;
     if (job->runner && runner_stage(job->runner) == RUNNER_FINISHED)
         return 0;
@@ -141,8 +140,8 @@ static struct job *next_job(struct jobs *j, int64_t now_ms)
 
     list_for_each(node, &j->jobs) {
         struct job *job = list_entry(node, struct job, link);
-        int64_t wanted = wanted_workers(job, now_ms), running = running_workers(job);
-        if (wanted <= running)
+        int64_t wanted = wanted_workers(job), running = running_workers(job);
+        if (wanted <= running || slots_pick(j->slot_taken, job->slots, j->slot_count, now_ms) < 0)
             continue;
         jobs[n] = job;
         items[n++] = (struct queue_item){ wanted, running };
@@ -155,14 +154,21 @@ static struct job *next_job(struct jobs *j, int64_t now_ms)
 
 void jobs_schedule(struct jobs *j)
 {
+    int64_t now_ms = clock_monotonic_ms();
     struct job *job;
     struct sewa_error err;
 
-    while (!j->draining && !j->closed && (job = next_job(j, clock_monotonic_ms())) != NULL) {
+    while (!j->draining && !j->closed && now_ms >= j->starting.until_ms &&
+           (job = next_job(j, now_ms)) != NULL) {
+        int slot = slots_pick(j->slot_taken, job->slots, j->slot_count, now_ms);
         if (job->state == JOB_QUEUED || !job->runner)
             job_begin(job);
-        if (!job->finished && worker_start(job, &err) < 0)
-            job_fail(job, &err);
+        if (job->finished)
+            continue;
+        if (worker_start(job, slot, &err) < 0)
+            worker_not_started(job, slot, &err);
+        else
+            j->starting = (struct slot_record){ 0 };
     }
 }
 
@@ -171,11 +177,12 @@ void jobs_schedule(struct jobs *j)
 static struct job *job_new(struct jobs *j, const struct job_row *row, struct sewa_error *err)
 {
     struct job *job = calloc(1, sizeof *job);
+    AUTOFREE struct slot_record *slots = calloc((size_t)j->slot_count, sizeof *slots);
     AUTOJSON json_t *request = json_parse(row->request, strlen(row->request), err);
     AUTOJSON json_t *plan = json_parse(row->plan, strlen(row->plan), err);
-    int rc = job && request && plan ? 0 : -1;
+    int rc = job && slots && request && plan ? 0 : -1;
 
-    if (!job)
+    if (!job || !slots)
         sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for job '%s'", row->uid);
     if (rc == 0)
         rc = job_request_parse_stored(request, &job->request, err);
@@ -188,6 +195,7 @@ static struct job *job_new(struct jobs *j, const struct job_row *row, struct sew
         return NULL;
     }
     job->jobs = j;
+    job->slots = TAKE(slots);
     job->id = row->id;
     memcpy(job->uid, row->uid, sizeof job->uid);
     job->state = (enum job_state)job_state_from_name(row->state);
@@ -365,7 +373,8 @@ static void on_tick(uv_timer_t *t)
     struct jobs *j = container_of(t, struct jobs, tick);
     int64_t now_ms = clock_monotonic_ms();
 
-    workers_tick(j, now_ms);
+    workers_tick(j, now_ms, patience_gap(j->ticked_ms, now_ms, JOBS_TICK_MS));
+    j->ticked_ms = now_ms;
     list_for_each_safe(node, &j->jobs) {
         struct job *job = list_entry(node, struct job, link);
         job_tell_end(job, now_ms);
@@ -395,6 +404,8 @@ static void set_times(struct jobs_times *t)
         .lease_wait_ms = failpoint_value("jobs_lease_wait_ms", JOBS_LEASE_WAIT_MS),
         .hello_ms = failpoint_value("jobs_hello_ms", JOBS_HELLO_MS),
         .kill_ms = failpoint_value("jobs_kill_ms", JOBS_KILL_MS),
+        .rest_ms = failpoint_value("jobs_rest_ms", JOBS_REST_MS),
+        .work_ms = failpoint_value("jobs_work_ms", JOBS_WORK_MS),
     };
 }
 
@@ -422,6 +433,7 @@ int jobs_open(const struct jobs_options *o, struct jobs **ret, struct sewa_error
         destroy(j);
         return rc;
     }
+    j->ticked_ms = clock_monotonic_ms();
     uv_timer_init(o->loop, &j->tick);
     uv_timer_start(&j->tick, on_tick, JOBS_TICK_MS, JOBS_TICK_MS);
     *ret = j;

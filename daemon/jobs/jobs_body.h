@@ -1,7 +1,7 @@
 /*
  * jobs_body - the inside of the jobs room, for the files that are one: jobs.c (opening, queue,
- * clock), life.c (states), workers.c (processes), calls.c (what workers ask), write.c (rows),
- * publish.c (files), joblog.c (output).
+ * clock), life.c (states), workers.c (processes), setback.c (their failures), calls.c (what workers
+ * ask), write.c (rows), publish.c (files), joblog.c (output).
  */
 #ifndef JOBS_JOBS_BODY_H
 #define JOBS_JOBS_BODY_H
@@ -11,7 +11,9 @@
 #include "base/digest.h"
 #include "base/loop.h"
 #include "jobs/jobs.h"
+#include "jobs/patience.h"
 #include "jobs/runner.h"
+#include "jobs/slots.h"
 #include "jobs/state.h"
 #include "jobs/tasks.h"
 
@@ -22,7 +24,11 @@ enum {
     JOBS_LEASE_WAIT_MS = 20000, /* how long a worker's question for work is held */
     JOBS_KILL_MS = 10000,       /* from SIGTERM to SIGKILL */
     JOBS_LAST_WORDS_MS = 5000,  /* how long an end waits for what is printed at the end */
-    JOBS_WORKER_DEATHS_MAX = 3, /* in a row, without a result between them */
+    JOBS_KILLS = 6,             /* times JOBS_KILL_MS, until a process that does not end is left */
+    JOBS_TRIES_MAX = 3,         /* workers that failed in a row, with no other one left */
+    JOBS_REST_MS = 500,         /* a slot rests after a failure, longer after the next one */
+    JOBS_WORK_MS = 600000,      /* a worker that gets on with nothing for so long hangs */
+    JOBS_GRACE_MS = 60000,      /* beyond the evaluator's own deadlines, which the worker keeps */
     JOBS_TICK_MS = 1000,
     JOBS_UNFINISHED_MAX = 2000, /* each is kept in memory with its plan */
     JOBS_LOG_MAX = 64 << 20,    /* bytes of one job's log */
@@ -41,9 +47,11 @@ struct worker {
     int slot;
     bool said_hello;
     bool preparing, prepared;
+    bool proved;   /* it has brought a result: it can work */
     bool stopping; /* SIGTERM was sent */
     int64_t kill_at_ms;
     int64_t seen_ms;            /* monotonic: the last time it said anything */
+    struct stride stride;       /* what its heartbeats say of its work */
     struct jobs_call *waiting;  /* asks for work and there is none yet */
     struct job_write *granting; /* its lease is being written; holds the call that gets the task */
 };
@@ -69,8 +77,8 @@ struct job {
     struct runner *runner; /* NULL while queued */
     struct tasks tasks;
     struct list workers;
-    int deaths;                /* of workers, in a row */
-    int64_t start_after_ms;    /* no new worker before this: one has just died */
+    struct slot_record *slots; /* what it knows of each slot */
+    int setbacks;              /* failures of workers in a row, with no other one left */
     unsigned pending;          /* writes and other work under way that point here */
     int64_t average_attempt;   /* whose folder holds the average */
     bool publishing;           /* files are being put in place */
@@ -91,6 +99,8 @@ struct jobs_times {
     int64_t lease_ms, lease_wait_ms;
     int64_t hello_ms;
     int64_t kill_ms;
+    int64_t rest_ms;
+    int64_t work_ms;
 };
 
 struct jobs {
@@ -102,8 +112,10 @@ struct jobs {
     struct list workers;
     struct list watchers;
     uv_timer_t tick;
+    int64_t ticked_ms; /* when it came the last time */
     bool *slot_taken;
     int slot_count;
+    struct slot_record starting; /* of processes as such: there are no descriptors, say */
     unsigned pending;
     bool draining;
     bool closed;
@@ -157,7 +169,8 @@ void jobs_let_go(struct jobs *j, struct job *job);
 
 /* ---- workers.c ---- */
 
-int worker_start(struct job *job, struct sewa_error *err);
+/* A slot that is free; 0 or what happened, and the slot is free again. */
+int worker_start(struct job *job, int slot, struct sewa_error *err);
 void worker_stop(struct worker *w, bool now);
 
 /* Adopt the process of a stored row; SEWA_E_GONE when it has ended. */
@@ -166,8 +179,23 @@ int worker_adopt(struct job *job, const struct worker_row *row, struct sewa_erro
 /* Its tasks go to others; the struct stays until the process has ended. */
 void worker_give_up_tasks(struct worker *w, const struct sewa_error *why);
 
-/* Once a second. */
-void workers_tick(struct jobs *j, int64_t now_ms);
+/* ---- setback.c ---- */
+
+/* It failed, and not because of its job: it is stopped, and the job goes on with others or ends. */
+void worker_failed(struct worker *w, const struct sewa_error *why);
+void worker_not_started(struct job *job, int slot, const struct sewa_error *why);
+
+/* It has prepared: it can work. It has brought a result: its slot is all right, too. */
+void worker_proved(struct worker *w);
+void worker_succeeded(struct worker *w);
+
+/* The last one in its slot has failed, and somebody else is there for what has failed before. */
+bool worker_is_doubtful(const struct worker *w);
+
+/* ---- workers.c ---- */
+
+/* Once a second. gap_ms: nothing ran for so long, and nobody is to blame for that time. */
+void workers_tick(struct jobs *j, int64_t now_ms, int64_t gap_ms);
 void worker_free(struct worker *w);
 
 /* ---- calls.c ---- */

@@ -155,6 +155,7 @@ void job_free(struct job *job)
     tasks_clear(&job->tasks);
     joblog_clear(job);
     forget_success(job);
+    free(job->slots);
     free(job);
 }
 

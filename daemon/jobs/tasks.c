@@ -39,10 +39,10 @@ void tasks_restore(struct tasks *t, int64_t number, int64_t attempt, int64_t fai
     snprintf(task->worker, sizeof task->worker, "%s", worker);
 }
 
-int tasks_pending(const struct tasks *t)
+int tasks_pending(const struct tasks *t, bool fresh_only)
 {
     for (size_t i = 0; i < t->count; i++)
-        if (t->items[i].state == TASK_PENDING)
+        if (t->items[i].state == TASK_PENDING && !(fresh_only && t->items[i].failures > 0))
             return (int)i;
     return -1;
 }
@@ -105,6 +105,15 @@ void tasks_extend(struct tasks *t, const char *worker, int64_t deadline_ms)
             t->items[i].deadline_ms = deadline_ms;
 }
 
+void tasks_excuse(struct tasks *t, int64_t gap_ms, int64_t most_ms)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        int64_t *deadline_ms = &t->items[i].deadline_ms;
+        if (*deadline_ms < most_ms)
+            *deadline_ms = *deadline_ms + gap_ms < most_ms ? *deadline_ms + gap_ms : most_ms;
+    }
+}
+
 int tasks_of_worker(const struct tasks *t, const char *worker, size_t i)
 {
     for (; i < t->count; i++)
@@ -113,10 +122,11 @@ int tasks_of_worker(const struct tasks *t, const char *worker, size_t i)
     return -1;
 }
 
-int tasks_overdue(const struct tasks *t, int64_t now_ms, size_t i)
+int tasks_overdue(const struct tasks *t, const char *worker, int64_t now_ms)
 {
-    for (; i < t->count; i++)
-        if (t->items[i].state == TASK_LEASED && t->items[i].deadline_ms < now_ms)
-            return (int)i;
+    for (int i = tasks_of_worker(t, worker, 0); i >= 0;
+         i = tasks_of_worker(t, worker, (size_t)i + 1))
+        if (t->items[i].deadline_ms < now_ms)
+            return i;
     return -1;
 }

@@ -43,8 +43,8 @@ int tasks_reset(struct tasks *t, int64_t base, size_t count, struct sewa_error *
 void tasks_restore(struct tasks *t, int64_t number, int64_t attempt, int64_t failures,
                    const char *worker, int64_t deadline_ms);
 
-/* The first pending task, or -1. */
-int tasks_pending(const struct tasks *t);
+/* The first pending task, or -1. fresh_only: of those that have never failed. */
+int tasks_pending(const struct tasks *t, bool fresh_only);
 bool tasks_all_done(const struct tasks *t);
 
 /* Hand it out; returns the new attempt number. */
@@ -64,10 +64,13 @@ void tasks_release(struct tasks *t, size_t i);
 /* Move the deadline of every lease that this worker holds. */
 void tasks_extend(struct tasks *t, const char *worker, int64_t deadline_ms);
 
+/* Nothing ran for gap_ms: every deadline is as much later, but not after most_ms. */
+void tasks_excuse(struct tasks *t, int64_t gap_ms, int64_t most_ms);
+
 /* The next leased task of this worker from index i on, or -1. */
 int tasks_of_worker(const struct tasks *t, const char *worker, size_t i);
 
-/* The next leased task that is over its deadline from index i on, or -1. */
-int tasks_overdue(const struct tasks *t, int64_t now_ms, size_t i);
+/* A leased task of this worker that is over its deadline, or -1. */
+int tasks_overdue(const struct tasks *t, const char *worker, int64_t now_ms);
 
 #endif

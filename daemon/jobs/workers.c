@@ -10,16 +10,6 @@
 
 #include "base/log.h"
 
-static int take_slot(struct jobs *j)
-{
-    for (int i = 0; i < j->slot_count; i++)
-        if (!j->slot_taken[i]) {
-            j->slot_taken[i] = true;
-            return i;
-        }
-    return -1;
-}
-
 static void free_slot(struct jobs *j, int slot)
 {
     if (slot >= 0 && slot < j->slot_count)
@@ -63,18 +53,13 @@ void worker_give_up_tasks(struct worker *w, const struct sewa_error *why)
     }
 }
 
-static void count_death(struct worker *w, const struct sewa_error *why)
+static void release_tasks(struct worker *w)
 {
-    struct job *job = w->job;
+    struct tasks *t = &w->job->tasks;
 
-    worker_give_up_tasks(w, why);
-    job->start_after_ms = clock_monotonic_ms() + 500 * (job->deaths + 1);
-    if (++job->deaths >= JOBS_WORKER_DEATHS_MAX) {
-        struct sewa_error err = *why;
-        sewa_context(&err, err.code, "%d workers in a row ended without a result, the last one",
-                     job->deaths);
-        job_fail(job, &err);
-    }
+    for (int i = tasks_of_worker(t, w->uid, 0); i >= 0;
+         i = tasks_of_worker(t, w->uid, (size_t)i + 1))
+        tasks_release(t, (size_t)i);
 }
 
 static void forget_row(struct worker *w)
@@ -87,32 +72,41 @@ static void forget_row(struct worker *w)
     write_submit(write);
 }
 
-static void on_exit_of_worker(struct launched *process, int status, int signal)
+/* Nothing is heard of it any more: forget it, and go on without it. */
+static void bury(struct worker *w)
 {
-    struct worker *w = process->owner;
     struct job *job = w->job;
     struct jobs *j = job->jobs;
-    struct sewa_error why;
-    char text[160];
 
-    w->process = NULL;
     struct jobs_call *open[] = { TAKE(w->waiting), worker_forget_grant(w) };
     for (size_t i = 0; i < COUNT_OF(open); i++)
         if (open[i])
             call_reply_error(open[i], SEWA_E_UNAVAILABLE, "the worker is gone");
-    say_how(status, signal, text, sizeof text);
-    sewa_fail(&why, SEWA_E_WORKER_DIED, "%s", text);
-    if (!w->stopping && !job->finished && job->state != JOB_CANCELLING) {
-        log_warn("job %s: %s, another one is started", job->uid, text);
-        count_death(w, &why);
-    }
+    release_tasks(w);
     if (!j->closed)
         forget_row(w);
     job->pending++; /* it must not go away under us */
     worker_free(w);
+    feed_workers(job); /* what it held is for those who wait */
     job->pending--;
     job_release(job);
     jobs_schedule(j);
+}
+
+static void on_exit_of_worker(struct launched *process, int status, int signal)
+{
+    struct worker *w = process->owner;
+    struct sewa_error why;
+    char text[160];
+
+    w->process = NULL;
+    if (!w->stopping) {
+        say_how(status, signal, text, sizeof text);
+        sewa_fail(&why, SEWA_E_WORKER_DIED, "%s", text);
+        worker_give_up_tasks(w, &why);
+        worker_failed(w, &why);
+    }
+    bury(w);
 }
 
 /* ---- start, adopt, stop ---- */
@@ -160,18 +154,16 @@ static void write_worker(struct worker *w)
     write_submit(write);
 }
 
-int worker_start(struct job *job, struct sewa_error *err)
+int worker_start(struct job *job, int slot, struct sewa_error *err)
 {
     struct jobs *j = job->jobs;
-    int slot = take_slot(j);
     char token[65];
     AUTOFREE char *log = jobs_log_path(j, job->uid);
-    struct worker *w = slot < 0 || !log ? NULL : worker_new(job, slot);
+    struct worker *w = log ? worker_new(job, slot) : NULL;
 
-    if (!w) {
-        free_slot(j, slot);
+    if (!w)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for a worker");
-    }
+    j->slot_taken[slot] = true;
     id_new("wrk", clock_now_ms(), w->uid);
     struct launch_spec spec = { .token = token,
                                 .device = j->o.devices ? j->o.devices[slot] : NULL,
@@ -225,59 +217,117 @@ void worker_stop(struct worker *w, bool now)
 
 /* ---- the clock ---- */
 
-static void give_up_overdue(struct job *job, int64_t now_ms)
+/* It says nothing or gets on with nothing: killed, and counted as failed. */
+static void give_up(struct worker *w, const struct sewa_error *why)
+{
+    worker_give_up_tasks(w, why);
+    worker_failed(w, why);
+    worker_stop(w, true);
+}
+
+static void check_lease(struct worker *w, int64_t now_ms)
 {
     struct sewa_error why;
-    int i;
 
-    while (!job->finished && (i = tasks_overdue(&job->tasks, now_ms, 0)) >= 0) {
-        const char *uid = job->tasks.items[i].worker;
-        sewa_fail(&why, SEWA_E_WORKER_DIED, "worker '%s' gave no sign of life for %g s", uid,
-                  (double)job->jobs->times.lease_ms / 1000);
-        log_warn("job %s: %s, its task goes to another one", job->uid, why.text);
-        struct worker *holder = NULL;
-        list_for_each(node, &job->workers) {
-            struct worker *w = list_entry(node, struct worker, link);
-            if (strcmp(w->uid, uid) == 0)
-                holder = w;
-        }
-        if (tasks_failed(&job->tasks, (size_t)i) >= TASK_FAILURES_MAX)
-            job_fail(job, &why);
-        if (holder)
-            worker_stop(holder, true);
+    if (tasks_overdue(&w->job->tasks, w->uid, now_ms) < 0)
+        return;
+    sewa_fail(&why, SEWA_E_WORKER_DIED, "worker '%s' gave no sign of life for %g s", w->uid,
+              (double)w->job->jobs->times.lease_ms / 1000);
+    give_up(w, &why);
+}
+
+static void check_silence(struct worker *w, int64_t now_ms)
+{
+    const struct jobs_times *times = &w->job->jobs->times;
+    int64_t patience_ms = w->said_hello ? times->lease_ms * 2 : times->hello_ms;
+    struct sewa_error why;
+
+    if (now_ms - w->seen_ms <= patience_ms)
+        return;
+    sewa_fail(&why, SEWA_E_WORKER_DIED, "worker '%s' %s for %g s", w->uid,
+              w->said_hello ? "said nothing" : "did not say hello", (double)patience_ms / 1000);
+    give_up(w, &why);
+}
+
+static int64_t evaluator_time(const struct job *job, const char *name)
+{
+    return json_integer_value(json_object_get(job->plan->evaluator, name)) + JOBS_GRACE_MS;
+}
+
+static void check_progress(struct worker *w, int64_t now_ms)
+{
+    struct patience_limits limits = { .work_ms = w->job->jobs->times.work_ms,
+                                      .start_ms = evaluator_time(w->job, "start_timeout_ms"),
+                                      .evaluator_ms = evaluator_time(w->job, "timeout_ms") };
+    int64_t stands_ms = stride_stands(&w->stride, &limits, now_ms);
+    struct sewa_error why;
+
+    if (stands_ms == 0)
+        return;
+    sewa_fail(&why, SEWA_E_TIMEOUT, "worker '%s' hangs: in '%s' nothing has moved for %.0f s",
+              w->uid, w->stride.doing, (double)stands_ms / 1000);
+    give_up(w, &why);
+}
+
+/*
+ * A process that hangs in a file system may not even end when it is killed. Its slot and its job
+ * do not wait for it; it ends when the file system answers.
+ */
+static void check_end(struct worker *w, int64_t now_ms)
+{
+    struct launched *process = w->process;
+
+    if (!process || w->kill_at_ms == 0 || now_ms <= w->kill_at_ms)
+        return;
+    if (now_ms <= w->kill_at_ms + JOBS_KILLS * w->job->jobs->times.kill_ms) {
+        process->launcher->stop(process, true);
+        return;
     }
+    log_error("job %s: worker '%s' (process %lld) was killed and does not end; it is left behind",
+              w->job->uid, w->uid, (long long)process->pid);
+    w->process = NULL;
+    process->launcher->release(process);
+    bury(w);
 }
 
 static void check_worker(struct worker *w, int64_t now_ms)
 {
-    struct job *job = w->job;
-
-    if (w->stopping) {
-        if (w->kill_at_ms && now_ms > w->kill_at_ms)
-            worker_stop(w, true);
-        return;
-    }
     if (w->waiting && now_ms > w->waiting->deadline_ms) {
-        struct jobs_call *c = w->waiting;
-        w->waiting = NULL;
+        struct jobs_call *c = TAKE(w->waiting);
         c->reply(c, json_pack("{s:n}", "task"), NULL);
     }
-    int64_t patience = w->said_hello ? job->jobs->times.lease_ms * 2 : job->jobs->times.hello_ms;
-    if (!job->finished && now_ms - w->seen_ms > patience) {
-        log_warn("job %s: worker '%s' says nothing and is killed", job->uid, w->uid);
-        w->kill_at_ms = now_ms + job->jobs->times.kill_ms;
-        w->process->launcher->stop(w->process, true);
+    if (!w->stopping)
+        check_lease(w, now_ms);
+    if (!w->stopping)
+        check_silence(w, now_ms);
+    if (!w->stopping)
+        check_progress(w, now_ms);
+    if (w->stopping)
+        check_end(w, now_ms);
+}
+
+static void excuse(struct jobs *j, int64_t now_ms, int64_t gap_ms)
+{
+    log_warn("jobs: nothing ran for %.1f s, workers have so much longer", (double)gap_ms / 1000);
+    list_for_each(node, &j->workers) {
+        struct worker *w = list_entry(node, struct worker, all);
+        int64_t *times[] = { &w->seen_ms, &w->stride.moved_ms };
+        for (size_t i = 0; i < COUNT_OF(times); i++)
+            *times[i] = *times[i] + gap_ms < now_ms ? *times[i] + gap_ms : now_ms;
+        if (w->kill_at_ms)
+            w->kill_at_ms += gap_ms;
+    }
+    list_for_each(node, &j->jobs) {
+        struct job *job = list_entry(node, struct job, link);
+        tasks_excuse(&job->tasks, gap_ms, now_ms + j->times.lease_ms);
     }
 }
 
-void workers_tick(struct jobs *j, int64_t now_ms)
+void workers_tick(struct jobs *j, int64_t now_ms, int64_t gap_ms)
 {
+    if (gap_ms > 0)
+        excuse(j, now_ms, gap_ms);
     list_for_each_safe(node, &j->workers) {
         check_worker(list_entry(node, struct worker, all), now_ms);
-    }
-    list_for_each_safe(node, &j->jobs) {
-        struct job *job = list_entry(node, struct job, link);
-        if (!job->finished)
-            give_up_overdue(job, now_ms);
     }
 }

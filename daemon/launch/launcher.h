@@ -33,6 +33,7 @@ struct launch_spec {
 };
 
 struct launcher {
+    /* SEWA_E_UNAVAILABLE: not now, there are no descriptors or processes left. */
     int (*start)(struct launcher *l, const struct launch_spec *spec, struct launched **ret,
                  struct sewa_error *err);
     /* Watch a process that an earlier sewad started. SEWA_E_GONE when it does not live any more. */

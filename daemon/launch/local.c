@@ -6,6 +6,7 @@
  */
 #include "launch/local.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/failpoint.h"
 #include "base/fdio.h"
 
 extern char **environ;
@@ -162,6 +164,18 @@ static int unseen_spawn(uv_loop_t *loop, uv_process_t *child, const uv_process_o
 #define unseen_spawn uv_spawn
 #endif
 
+/* What passes by itself (there are no descriptors or processes left) is told from what stays. */
+static int start_code(int system_errno)
+{
+    switch (system_errno) {
+    case EMFILE:
+    case ENFILE:
+    case EAGAIN: return SEWA_E_UNAVAILABLE;
+    case ENOMEM: return SEWA_E_NO_MEMORY;
+    default: return SEWA_E_IO;
+    }
+}
+
 static int spawn(struct local *l, struct process *p, const struct launch_spec *spec, int log_fd,
                  struct sewa_error *err)
 {
@@ -188,7 +202,8 @@ static int spawn(struct local *l, struct process *p, const struct launch_spec *s
         free(text[i]);
     free(env);
     if (rc < 0)
-        return sewa_fail(err, SEWA_E_IO, "cannot start '%s': %s", l->program, uv_strerror(rc));
+        return sewa_fail(err, start_code(-rc), "cannot start '%s': %s", l->program,
+                         uv_strerror(rc));
     return 0;
 }
 
@@ -217,8 +232,10 @@ static int start(struct launcher *base, const struct launch_spec *spec, struct l
     if (!p)
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory to start a worker");
     if (log_fd < 0) {
+        int why = errno;
         free(p);
-        return sewa_fail_errno(err, SEWA_E_IO, "cannot open '%s'", spec->log_path);
+        errno = why;
+        return sewa_fail_errno(err, start_code(errno), "cannot open '%s'", spec->log_path);
     }
     int rc = spawn(local_of(base), p, spec, log_fd, err);
     if (rc < 0) {
@@ -263,6 +280,8 @@ static void stop(struct launched *l, bool now)
 
     if (p->ended || local_start_ticks(l->pid) != l->start_ticks)
         return;
+    if (now && failpoint_errno("launch_kill"))
+        return; /* as if it hung in the kernel */
     /* the worker leads a process group of its own; its evaluator has another one and follows it */
     kill(now ? (pid_t)-l->pid : (pid_t)l->pid, now ? SIGKILL : SIGTERM);
 }

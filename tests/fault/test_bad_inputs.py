@@ -243,7 +243,8 @@ class BadInputs(SharedServiceTest):
         evaluators = {"toy": toy_evaluator()}
         for i, (_, given, _, _) in enumerate(EVALUATORS):
             evaluators["bad%d" % i] = given if "command" in given else toy_evaluator(given)
-        cls.sewad = toy_service(cls, evaluators)
+        # an evaluator that does not start is tried three times, with pauses
+        cls.sewad = toy_service(cls, evaluators, SEWA_FAILPOINT="jobs_rest_ms=value:20")
         cls.peace = cls.sewad.artifact(cls.sewad.run_job(run="toy", method="uniform")["id"])
         cls.pid = cls.sewad.process.pid
 

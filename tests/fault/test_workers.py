@@ -103,7 +103,7 @@ class Kills(Workers):
 
     def test_both_are_killed(self):
         def kill_both(pid):
-            for victim in self.sewad.workers() + [pid]:
+            for victim in [pid] + self.sewad.workers():
                 os.kill(victim, signal.SIGKILL)
         self.check(kill_both)
 

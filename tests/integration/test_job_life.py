@@ -245,8 +245,8 @@ class QueueAndSlots(LifeTest):
 class RetryAndDelete(LifeTest):
     def test_retry(self):
         once = self.scratch.join("once")
-        sewad = toy_service(self, {"toy": toy_evaluator({"fault": "exit_at_start", "once": once})})
-        failed = sewad.fail_job("evaluator_start", run="toy", evaluator="toy", method="best",
+        sewad = toy_service(self, {"toy": toy_evaluator({"fault": "mismatch", "once": once})})
+        failed = sewad.fail_job("evaluator_mismatch", run="toy", evaluator="toy", method="best",
                                 window=4, seed=9, labels={"a": "b"})
         reply = sewad.request("POST", "%s/%s/retry" % (JOBS, failed["id"]), {}).expect(201)
         again = reply.json()
@@ -317,7 +317,7 @@ class Logs(LifeTest):
                 failed = sewad.fail_job("evaluator_start", run="toy", evaluator="bad",
                                         method="best")
                 self.assertEqual(self.log_now(sewad, failed["id"]).splitlines(),
-                                 said + ["the evaluator gives up"])
+                                 (said + ["the evaluator gives up"]) * 3)
                 failed = sewad.fail_job("evaluator_died", run="toy", evaluator="worse",
                                         method="best")
                 self.assertEqual(self.log_now(sewad, failed["id"]).splitlines(),
@@ -338,7 +338,7 @@ class Logs(LifeTest):
                             SEWA_FAILPOINT="joblog_write=sleep:700@1+")
         failed = sewad.fail_job("evaluator_start", run="toy", evaluator="bad", method="best")
         self.assertEqual(self.log_now(sewad, failed["id"]).splitlines(),
-                         said + ["the evaluator gives up"])
+                         (said + ["the evaluator gives up"]) * 3)
         uid = sewad.submit(run="toy", evaluator="good", method="best", window=2)["id"]
         sewad.wait_job(uid)
         self.assertEqual(self.log_now(sewad, uid).splitlines(), said)
