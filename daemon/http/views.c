@@ -159,7 +159,8 @@ json_t *view_run(const struct run_row *run, const struct checkpoint_counts *coun
 
 static json_t *view_progress(const struct job_row *job, int64_t now_ms)
 {
-    bool running = job->started_ms && !job->finished_ms;
+    /* a clock that was set back gives no estimate */
+    bool running = job->started_ms && !job->finished_ms && now_ms >= job->started_ms;
     double eta = NAN;
 
     if (job->finished_ms)

@@ -71,7 +71,8 @@ struct job {
     int64_t id;
     char uid[ID_TEXT_SIZE];
     enum job_state state;
-    int64_t started_ms;
+    int64_t started_ms; /* shown; how long it takes is counted by another clock: */
+    double spent_s;     /* monotonic: until then it stands in the runner's sum */
     struct job_request *request;
     struct job_plan *plan;
     struct runner *runner; /* NULL while queued */
@@ -132,6 +133,9 @@ void job_fail(struct job *job, const struct sewa_error *err);
 
 /* Queued -> starting: the runner is made (or loaded again). */
 void job_begin(struct job *job);
+
+/* Add the time since the last call to what the job has cost. */
+void job_spend(struct job *job);
 
 /* A batch is open or the runner has finished: hand out tasks, or publish. */
 void job_go_on(struct job *job);

@@ -201,6 +201,11 @@ void runner_count_read(struct runner *r, int64_t bytes)
     r->cost.bytes_read += bytes > 0 ? bytes : 0;
 }
 
+void runner_spend(struct runner *r, double seconds)
+{
+    r->cost.seconds += seconds > 0 ? seconds : 0;
+}
+
 /* ---- batches ---- */
 
 static int open_tasks(struct runner *r, size_t count, struct sewa_error *err)

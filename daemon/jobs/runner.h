@@ -50,6 +50,9 @@ int runner_prepared(struct runner *r, const json_t *traits, struct sewa_error *e
 /* Bytes of checkpoints that a worker has read while it prepared. */
 void runner_count_read(struct runner *r, int64_t bytes);
 
+/* So much more time has passed. The runner has no clock of its own. */
+void runner_spend(struct runner *r, double seconds);
+
 /* The tasks of the current batch: numbers base .. base + count - 1. */
 int64_t runner_task_base(const struct runner *r);
 size_t runner_task_count(const struct runner *r);
@@ -80,6 +83,7 @@ int runner_load(struct runner *r, const json_t *state, struct sewa_error *err);
 /* Sums over the whole job. */
 struct runner_cost {
     int64_t evaluations, gradients;
+    double seconds; /* since it was taken up first, without what it waited for a new service */
     double evaluator_seconds;
     int64_t bytes_read;
 };

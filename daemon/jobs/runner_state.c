@@ -65,9 +65,10 @@ json_t *runner_save(const struct runner *r)
     rc |= json_put(o, "check", or_null(r->check_result));
     rc |= json_put(o, "written", or_null(r->written));
     rc |= json_put(o, "cost",
-                   json_pack("{s:I, s:I, s:f, s:I}", "evaluations", (json_int_t)r->cost.evaluations,
-                             "gradients", (json_int_t)r->cost.gradients, "evaluator_seconds",
-                             r->cost.evaluator_seconds, "bytes_read",
+                   json_pack("{s:I, s:I, s:f, s:f, s:I}", "evaluations",
+                             (json_int_t)r->cost.evaluations, "gradients",
+                             (json_int_t)r->cost.gradients, "seconds", r->cost.seconds,
+                             "evaluator_seconds", r->cost.evaluator_seconds, "bytes_read",
                              (json_int_t)r->cost.bytes_read));
     return rc < 0 ? NULL : TAKE(o);
 }
@@ -142,6 +143,7 @@ static void load_cost(struct json_reader *r, struct runner_cost *c)
     json_reader_init(&in, o, "/cost", r->err);
     c->evaluations = json_need_int(&in, "evaluations", 0, INT64_MAX);
     c->gradients = json_need_int(&in, "gradients", 0, INT64_MAX);
+    c->seconds = json_get_number(&in, "seconds", 0, INFINITY, 0);
     c->evaluator_seconds = json_get_number(&in, "evaluator_seconds", 0, INFINITY, 0);
     c->bytes_read = json_need_int(&in, "bytes_read", 0, INT64_MAX);
     r->rc = json_reader_end(&in);

@@ -179,6 +179,7 @@ void write_state(struct job_write *w, struct job *job)
 
 int write_runner(struct job_write *w, struct job *job)
 {
+    job_spend(job);
     AUTOJSON json_t *state = runner_save(job->runner);
 
     w->runner = state ? json_text(state) : NULL;

@@ -292,6 +292,35 @@ static void test_one_set_of_data_for_both_splits_is_said(void **state)
     }
 }
 
+/* Seconds are a sum that goes on after a restart; a clock that runs backwards takes nothing away.
+ */
+static void test_time_is_a_sum(void **state)
+{
+    (void)state;
+    struct toy_job j;
+    struct sewa_error err = { 0 };
+    AUTOPTR(runner_free) struct runner *again = NULL;
+
+    toy_job_open(&j, SEWA(""), 20);
+    toy_job_run(&j, TOY_IN_ORDER, false);
+    runner_spend(j.runner, 2.5);
+    runner_spend(j.runner, -31536000);
+    runner_spend(j.runner, 0.25);
+    assert_true(runner_cost(j.runner)->seconds == 2.75);
+    AUTOJSON json_t *saved = runner_save(j.runner);
+    assert_ok(runner_new(j.request, j.plan, &again, &err), err);
+    assert_ok(runner_load(again, saved, &err), err);
+    runner_spend(again, 1);
+    assert_true(runner_cost(again)->seconds == 3.75);
+    runner_free(TAKE(again));
+    /* as an older version has stored it */
+    json_object_del(json_object_get(saved, "cost"), "seconds");
+    assert_ok(runner_new(j.request, j.plan, &again, &err), err);
+    assert_ok(runner_load(again, saved, &err), err);
+    assert_true(runner_cost(again)->seconds == 0);
+    toy_job_close(&j);
+}
+
 static void test_check(void **state)
 {
     (void)state;
@@ -370,7 +399,7 @@ static void test_traits(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(jobs) + 11];
+    struct CMUnitTest tests[COUNT_OF(jobs) + 12];
     size_t n = 0;
 
     for (; n < COUNT_OF(jobs); n++)
@@ -385,6 +414,7 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_without_evaluator);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_few_examples_are_said);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_one_set_of_data_for_both_splits_is_said);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_time_is_a_sum);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_check);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_progress);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_traits);
