@@ -394,10 +394,7 @@ static int leave_others(struct dcp *c)
             (n > 0 && strncmp(name, c->group, n) == 0 && name[n] == '.'))
             continue;
         const struct pickle_node *path = find_path(c, name);
-        struct group one;
-        if (path && group_of(c, name, &one) && one.kind == TORCH_KEY_ASIDE)
-            rc = leave(c, one.text);
-        else if (path ? way_beside(c, path, way) : !strchr(name, '.'))
+        if (path ? way_beside(c, path, way) : !strchr(name, '.'))
             rc = leave(c, path ? way : name);
     }
     return rc;

@@ -128,12 +128,27 @@ static const char *ending_of_moment(const char *name)
     return NULL;
 }
 
-bool trainer_state_of(const char *name, char ret[TRAINER_STATE_SIZE])
+/* The first part of the name before: neighbours share it, and a table may have a million names. */
+struct first_part {
+    const char *text; /* NULL: none yet */
+    size_t n;
+    bool is_state;
+};
+
+/* How much of the name says which state it is of; 0: no part of it does. */
+static size_t state_length(const char *name, struct first_part *f)
 {
     size_t n = strcspn(name, ".");
 
-    if (!is_state_part(name, n))
-        n = find_optimizer(name);
+    if (!f->text || n != f->n || memcmp(name, f->text, n) != 0)
+        *f = (struct first_part){ name, n, is_state_part(name, n) };
+    return f->is_state ? n : find_optimizer(name);
+}
+
+bool trainer_state_of(const char *name, char ret[TRAINER_STATE_SIZE])
+{
+    struct first_part f = { .text = NULL };
+    size_t n = state_length(name, &f);
     const char *ending = n == 0 ? ending_of_moment(name) : NULL;
     if (n == 0 && !ending)
         return false;
@@ -146,11 +161,12 @@ bool trainer_state_of(const char *name, char ret[TRAINER_STATE_SIZE])
 
 static size_t count_state(const struct layout *l)
 {
-    char state[TRAINER_STATE_SIZE];
+    struct first_part f = { .text = NULL };
     size_t count = 0;
 
     for (size_t i = 0; i < l->count; i++)
-        count += trainer_state_of(l->tensors[i].name, state);
+        count += state_length(l->tensors[i].name, &f) > 0 ||
+                 ending_of_moment(l->tensors[i].name) != NULL;
     return count;
 }
 

@@ -96,9 +96,10 @@ def blob(dtype, shape, data):
         return open(f.name, "rb").read()
 
 
-def directory(name, tensors, others=(), parts=1, routes=None, says=None):
+def directory(name, tensors, others=(), parts=1, routes=None, says=None, change=None):
     """tensors: name, file, type, shape, data; routes: planner_data, False for none; says: what the
-    metadata say of a tensor, where it is not so: {name: (type, shape)}"""
+    metadata say of a tensor, where it is not so: {name: (type, shape)}; change: what is done to
+    storage_data and state_dict_metadata at the end"""
     path = os.path.join(OUT, name)
     os.makedirs(path, exist_ok=True)
     files, places, entries = {}, {}, {}
@@ -118,6 +119,8 @@ def directory(name, tensors, others=(), parts=1, routes=None, says=None):
     for file, data in files.items():
         with open(os.path.join(path, file), "wb") as f:
             f.write(data)
+    if change:
+        change(places, entries)
     if routes is None:
         routes = {k: (k,) for k in entries}
     with open(os.path.join(path, ".metadata"), "wb") as f:
@@ -177,9 +180,10 @@ def both(name, model, optimizer, expectation, more=(), others={}):
 # dcp.save({"app": AppState(model, optimizer)}), as PyTorch's tutorial has it
 both("app.dcp", "app.model", "app.optim",
      {"state_key": "app.model", "notes": ["left aside: the tensors in 'app.optim'"],
-      "left": ["app.optim", "app.step"], "tensors": expected},
+      "left": ["app.optim", "app.step", "foo"], "tensors": expected},
      others={"app.optim.param_groups.0.lr": ("app", "optim", "param_groups", 0, "lr"),
-             "app.step": ("app", "step")})
+             "app.model._extra_state": ("app", "model", "_extra_state"),
+             "app.step": ("app", "step"), "foo.x": ("foo", "x")})
 # dcp.save({"model": AppState(model, optimizer)})
 both("within.dcp", "model.model", "model.optimizer",
      {"state_key": "model.model", "notes": [], "left": ["model.optimizer"], "tensors": expected})
@@ -206,9 +210,81 @@ newer.write_json("flat_optimizer.dcp", {"state_key": "", "notes": [],
                                         "left": ["optimizer_0", "lr_scheduler"],
                                         "tensors": expected})
 
+# Which group is the model's, by the keys on the way to each tensor.
+def choose(name, paths, state_key, left, taken, planned=True):
+    tensors = [(".".join(map(str, p)), "__0_0.distcp", "F32", [2], bias) for p in paths]
+    directory(name, tensors,
+              routes={t[0]: p for t, p in zip(tensors, paths)} if planned else False)
+    newer.write_json(name, {"state_key": state_key, "notes": [], "left": left,
+                            "tensors": {n: expected["bias"] for n in taken}})
+
+
+def refuse(name, paths, word):
+    choose(name, paths, "", [], [])
+    newer.write_json(name, {"code": "unsupported", "word": word})
+
+
+choose("choice_leaf.dcp", [("foo", "weights"), ("foo", "sampler"), ("foo", "bias")], "foo", [],
+       ["weights", "sampler", "bias"])
+choose("choice_deep.dcp", [("model", "loss_head", "weight"), ("model", 0, "w"), ("ema", "model", "w"),
+                           ("optim", "sched", "model", "w")],
+       "model", ["ema", "optim"], ["loss_head.weight", "0.w"])
+choose("choice_beside_root.dcp", [("w",), ("model", "w")], "model", ["."], ["w"])
+choose("choice_root.dcp", [("w",), ("foo", "v"), ("loss", "v")], "", ["foo", "loss"], ["w"])
+choose("choice_ema.dcp", [("ema", "w")], "ema", [], ["w"])
+choose("choice_own_key.dcp", [("model.w",), ("model.v",)], "", [], ["model.w", "model.v"],
+       planned=False)
+choose("choice_not_all.dcp", [("model.w",), ("head.v",), ("optimizer.state.w.exp_avg",)], "",
+       ["optimizer"], ["model.w", "head.v"], planned=False)
+refuse("choice_of_raw.dcp", [("model", "w"), ("module", "w"), ("foo", "w")],
+       "has tensors in 'model', 'module', 'foo': state_key")
+refuse("choice_of_others.dcp", [("foo", "w"), ("bar", "w"), ("ema", "w")],
+       "has tensors in 'foo', 'bar', 'ema': state_key")
+
 # What the metadata say of a part, and what it is.
 for name, says in [("other_type.dcp", ("I64", [2, 3])), ("other_shape.dcp", ("F32", [3, 2])),
-                   ("other_rank.dcp", ("F32", [6]))]:
+                   ("other_rank.dcp", ("F32", [2]))]:
     directory(name, flat, says={"weight": says})
     newer.write_json(name, {"code": "corrupt",
                             "word": "has tensor 'weight' with another type or shape than .metadata"})
+
+
+# Metadata that nobody would write.
+def hostile(name, code, word, change):
+    directory(name, flat, change=change)
+    newer.write_json(name, {"code": code, "word": word})
+
+
+def set_weight(**fields):
+    """Change where the metadata say that the tensor 'weight' is."""
+    def change(places, entries):
+        info = next(info for index, info in places.items() if index.fqn == "weight")
+        for field, value in fields.items():
+            setattr(info, field, value)
+    return change
+
+
+def cut_chunk(places, entries):
+    entries["weight"].chunks[0].sizes = Size([2, 2])
+
+
+def place_twice(places, entries):
+    places[MetadataIndex("weight", Size([0, 0]), 1)] = StorageInfo("__1_0.distcp", 0, 938)
+
+
+NOWHERE = "an entry of storage_data does not say where it is"
+hostile("bad_path.dcp", "corrupt", NOWHERE, set_weight(relative_path="../bad_path.dcp/__0_0.distcp"))
+hostile("bad_hidden.dcp", "corrupt", NOWHERE, set_weight(relative_path=".metadata"))
+hostile("bad_offset.dcp", "corrupt", NOWHERE, set_weight(offset=-1))
+hostile("bad_length.dcp", "corrupt", NOWHERE, set_weight(length=-1))
+hostile("bad_chunk.dcp", "corrupt", "a tensor's only chunk is not all of it", cut_chunk)
+hostile("bad_twice.dcp", "corrupt", "tensor 'weight' is at no place, or at several", place_twice)
+hostile("compressed.dcp", "unsupported", "the parts are transformed (compressed)",
+        set_weight(transform_descriptors=["zstd"]))
+
+# As large as flat.dcp to the byte, and others: other elements; other metadata.
+directory("twin_elements.dcp", [flat[0], flat[1][:4] + (f32(1.5, -3),), flat[2]], others=["train_state"])
+newer.write_json("twin_elements.dcp", {"state_key": "", "notes": [], "tensors": dict(
+    expected, **seen(bias=("F32", [2], f32(1.5, -3))))})
+directory("twin_metadata.dcp", flat, others=["train_stats"])
+newer.write_json("twin_metadata.dcp", {"state_key": "", "notes": [], "tensors": expected})

@@ -158,3 +158,26 @@ refused("newer_f4.pt", {"q": tensor_v3(half_bytes, 0, (4,), (1,), "float4_e2m1fn
 part = Call(Global("torch.distributed.tensor", "DTensor"), floats)
 refused("newer_dtensor.pt", {"d": part}, [floats], "unsupported",
         "'d' is part of a distributed tensor: save the full state")
+
+# What is beside the model, at any depth. "given" is the state_key.
+one = tensor(floats, 0, (6,), (1,))
+optimizer = {"state": {0: {"exp_avg": one}}, "param_groups": []}
+
+
+def beside(name, obj, given, state_key, left, note, taken):
+    archive(os.path.join(OUT, name), members_of(obj, [floats]))
+    write_json(name, {"given": given, "state_key": state_key, "left": left, "notes": [note],
+                      "tensors": {k: {"dtype": "F32", "shape": [6],
+                                      "sha256": hashlib.sha256(values).hexdigest()} for k in taken}})
+
+
+app = {"app": {"model": {"w": one}, "ema": {"w": one}, "optim": optimizer}, "epoch": 3}
+beside("beside_app.pt", app, "app.model", "app.model", ["epoch", "app.ema", "app.optim"],
+       "left aside: 'epoch', 'app.optim'", ["w"])
+beside("beside_inside.pt", {"app": {"w": one, "optim": optimizer, "version": 3}}, "app", "app",
+       ["app.optim"], "no tensors: 'optim', 'version'", ["w"])
+beside("beside_flat.pt", {"w": one, "optimizer.state.w.exp_avg": one, "rng_state": one, "step": 3},
+       None, "", ["step", "optimizer", "rng_state"], "left aside: 2 of 3 tensors", ["w"])
+archive(os.path.join(OUT, "beside_asked.pt"), members_of(app, [floats]))
+write_json("beside_asked.pt", {"given": "app.optim", "code": "unsupported",
+                               "word": "'optim' in 'beside_asked.pt' is a trainer's state"})

@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/fdio.h"
 #include "formats/checkpoint.h"
+#include "formats/pickle.h"
 
 #include "header_text.h"
 
@@ -426,6 +427,61 @@ static void test_files(void **state)
     scratch_free(directory);
 }
 
+/* A copy of a golden directory whose files have one time. */
+static char *copy_golden(const char *name)
+{
+    static const char *const files[] = { ".metadata", "__0_0.distcp", "__1_0.distcp" };
+    static const struct timespec times[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+    char *directory = scratch_new();
+    char entry[256], path[1024];
+
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        snprintf(entry, sizeof entry, "%s<%s/%s", files[i], name, files[i]);
+        make_entry(directory, entry);
+        snprintf(path, sizeof path, "%s/%s", directory, files[i]);
+        assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    }
+    return directory;
+}
+
+/* Neither names nor sizes nor times say that a distributed checkpoint is another one. */
+static void test_twins(void **state)
+{
+    (void)state;
+    static const char *const twins[] = { "flat.dcp", "flat.dcp", "twin_elements.dcp",
+                                         "twin_metadata.dcp" };
+    uint8_t digests[COUNT_OF(twins)][32];
+    struct sewa_error err = { 0 };
+
+    for (size_t i = 0; i < COUNT_OF(twins); i++) {
+        AUTOPTR(layout_free) struct layout *l = NULL;
+        char *directory = copy_golden(twins[i]);
+        int rc = read_directory(directory, &l, &err);
+        scratch_free(directory);
+        assert_ok(rc, err);
+        memcpy(digests[i], l->header_digest, 32);
+    }
+    assert_memory_equal(digests[0], digests[1], 32);
+    assert_memory_not_equal(digests[0], digests[2], 32);
+    assert_memory_not_equal(digests[0], digests[3], 32);
+}
+
+/* No memory is taken for what says that it is so large. */
+static void test_metadata_past_every_size(void **state)
+{
+    (void)state;
+    char *directory = copy_golden("flat.dcp");
+    struct layout *l = NULL;
+    struct sewa_error err = { 0 };
+    char path[1024];
+
+    snprintf(path, sizeof path, "%s/.metadata", directory);
+    assert_int_equal(truncate(path, PICKLE_BYTES_MAX + 1), 0);
+    int rc = read_directory(directory, &l, &err);
+    scratch_free(directory);
+    assert_failed(rc, err, SEWA_E_UNSUPPORTED, "has 268435457 bytes, at most 268435456");
+}
+
 static void test_a_directory_that_cannot_be_listed(void **state)
 {
     (void)state;
@@ -438,12 +494,14 @@ static void test_a_directory_that_cannot_be_listed(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(rows) + 2];
+    struct CMUnitTest tests[COUNT_OF(rows) + 4];
     size_t n = 0;
 
     for (; n < COUNT_OF(rows); n++)
         tests[n] = (struct CMUnitTest){ rows[n].name, test_row, NULL, NULL, (void *)&rows[n] };
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_files);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_twins);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_metadata_past_every_size);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_a_directory_that_cannot_be_listed);
     return _cmocka_run_group_tests("directory", tests, n, NULL, NULL);
 }

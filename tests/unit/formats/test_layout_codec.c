@@ -231,6 +231,23 @@ static void test_damage(void **state)
     }
 }
 
+/* More than any writer of ours stores. */
+static void test_more_left_than_there_can_be(void **state)
+{
+    (void)state;
+    for (int count = LAYOUT_LEFT_MAX; count <= LAYOUT_LEFT_MAX + 1; count++) {
+        AUTOPTR(layout_free) struct layout *l = NULL;
+        AUTO(buf_clear) struct buf b = { 0 };
+        struct sewa_error err = { 0 };
+        buf_append(&b, "\x03\x01x\x00\x00\x00\x00\x00\x00", 9);
+        buf_char(&b, (char)count);
+        for (int i = 0; i < count; i++)
+            buf_append(&b, "\x01y", 2);
+        int rc = layout_decode(b.data, b.len, &l, &err);
+        assert_int_equal(rc, count > LAYOUT_LEFT_MAX ? SEWA_E_CORRUPT : 0);
+    }
+}
+
 /* What a large model costs in the index: the comment in layout_codec.c says so. */
 static void test_size(void **state)
 {
@@ -264,7 +281,7 @@ static void test_size(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(bad) + 4];
+    struct CMUnitTest tests[COUNT_OF(bad) + 5];
     size_t n = 0;
 
     for (; n < COUNT_OF(bad); n++)
@@ -273,5 +290,6 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_the_bytes_of_version_1);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_damage);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_size);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_more_left_than_there_can_be);
     return _cmocka_run_group_tests("layout_codec", tests, n, NULL, NULL);
 }

@@ -382,6 +382,23 @@ static void test_notes_are_bounded(void **state)
     assert_int_equal(strlen(l->notes[0]), 500);
 }
 
+static void test_what_was_left_is_bounded(void **state)
+{
+    (void)state;
+    AUTOPTR(layout_builder_free) struct layout_builder *b = layout_builder_new("test");
+    AUTOPTR(layout_free) struct layout *l = NULL;
+    struct sewa_error err = { 0 };
+    char name[16];
+
+    for (int i = 0; i < LAYOUT_LEFT_MAX + 5; i++) {
+        snprintf(name, sizeof name, "part %d", i);
+        assert_ok(layout_builder_left(b, name, &err), err);
+    }
+    assert_ok(layout_builder_finish(b, &l, &err), err);
+    assert_int_equal(l->left_count, LAYOUT_LEFT_MAX);
+    assert_string_equal(l->left[LAYOUT_LEFT_MAX - 1], "part 63");
+}
+
 static void test_a_note_is_cut_between_characters(void **state)
 {
     (void)state;
@@ -437,7 +454,7 @@ static void test_raw_and_averaged_weights_are_not_mixed(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(rows) + 9];
+    struct CMUnitTest tests[COUNT_OF(rows) + 10];
     size_t n = 0;
 
     for (; n < COUNT_OF(rows); n++)
@@ -449,6 +466,7 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_stored_bytes_cut_anywhere);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_a_file_that_is_not_there);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_notes_are_bounded);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_what_was_left_is_bounded);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_a_note_is_cut_between_characters);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_raw_and_averaged_weights_are_not_mixed);
     return _cmocka_run_group_tests("layout_views", tests, n, NULL, NULL);

@@ -108,6 +108,8 @@ static void check_notes(const struct layout *l, const json_t *notes)
             fail_msg("no note says '%s', the first of %zu is '%s'", wanted, l->note_count,
                      l->note_count ? l->notes[0] : "");
     }
+    for (size_t i = 1; i < l->note_count; i++) /* each is said once */
+        assert_string_not_equal(l->notes[i - 1], l->notes[i]);
 }
 
 /* Exactly those, in this order, where the expectation has a list. */
@@ -256,6 +258,11 @@ static const struct asked_row {
     { "unplanned.dcp", "optimizer", SEWA_E_UNSUPPORTED, "'optimizer' in 'unplanned.dcp' is a" },
     { "own_model.dcp", "model", 0, "bias steps weight" },
     { "flat_optimizer.dcp", ".", 0, "bias steps weight" },
+    { "flat.dcp", "weight", SEWA_E_UNSUPPORTED, "has tensors in '.': state_key" },
+    { "nested.dcp", "optimum", SEWA_E_UNSUPPORTED, "has tensors in 'model': state_key" },
+    { "choice_deep.dcp", "ema", 0, "model.w" },
+    { "choice_deep.dcp", "optim.sched", SEWA_E_UNSUPPORTED, "is a trainer's state" },
+    { "choice_beside_root.dcp", ".", 0, "w" },
     { "only_optimizer.dcp", ".", SEWA_E_UNSUPPORTED, "has no tensors of a model" },
 };
 

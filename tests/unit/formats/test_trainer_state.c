@@ -48,6 +48,7 @@ static const struct name_row {
     { "optimizer", "optimizer" },
     { "app.optim.state.w.step", "app.optim" },
     { "a.b.optimizer.param_groups.0.lr", "a.b.optimizer" },
+    { "x.state.optim.state.w", "x.state.optim" },
     { "state.w.exp_avg", "*.exp_avg" },
     { "0.exp_avg_sq", "*.exp_avg_sq" },
     { "w.momentum_buffer", "*.momentum_buffer" },
