@@ -40,6 +40,107 @@ json_t *json_parse(const char *text, size_t n, struct sewa_error *err)
     return NULL;
 }
 
+/* Append one reference token to a pointer: '~' and '/' are escaped (RFC 6901). */
+static void pointer_append(char path[SEWA_ERROR_POINTER_MAX], const char *token)
+{
+    size_t at = strlen(path);
+
+    if (at + 2 >= SEWA_ERROR_POINTER_MAX)
+        return;
+    path[at++] = '/';
+    for (; *token && at + 3 < SEWA_ERROR_POINTER_MAX; token++) {
+        if (*token == '~' || *token == '/') {
+            path[at++] = '~';
+            path[at++] = *token == '~' ? '0' : '1';
+        } else {
+            path[at++] = *token;
+        }
+    }
+    path[at] = '\0';
+}
+
+/* ---- whole numbers that are too large ---- */
+
+/* The digits that end before @at, or where the next ones before it do. */
+static char *find_number(char *text, size_t at, size_t *ret_length)
+{
+    char *end = text + at;
+
+    while (end > text && (end[-1] < '0' || end[-1] > '9'))
+        end--;
+    char *begin = end;
+    while (begin > text && begin[-1] >= '0' && begin[-1] <= '9')
+        begin--;
+    if (begin > text && begin[-1] == '-')
+        begin--;
+    *ret_length = (size_t)(end - begin);
+    return begin;
+}
+
+/* Append the pointer to the text @wanted within value; false: it is not there. */
+static bool find_text(const json_t *value, const char *wanted, char path[SEWA_ERROR_POINTER_MAX])
+{
+    size_t length = strlen(path), i;
+    const char *key;
+    char number[24];
+    json_t *inner;
+
+    if (json_is_string(value))
+        return strcmp(json_string_value(value), wanted) == 0;
+    json_object_foreach((json_t *)value, key, inner)
+    {
+        pointer_append(path, key);
+        if (find_text(inner, wanted, path))
+            return true;
+        path[length] = '\0';
+    }
+    json_array_foreach(value, i, inner)
+    {
+        snprintf(number, sizeof number, "%zu", i);
+        pointer_append(path, number);
+        if (find_text(inner, wanted, path))
+            return true;
+        path[length] = '\0';
+    }
+    return false;
+}
+
+/* jansson says where it stopped, and has no value that it could say of whom: so the number becomes
+ * a text that can be found. It has 19 digits at least. */
+static void blame_number(const char *text, size_t n, int at, struct sewa_error *err)
+{
+    AUTOFREE char *copy = strndup(text, n);
+    char pointer[SEWA_ERROR_POINTER_MAX] = "";
+    size_t length = 0;
+
+    if (!copy || at < 0 || (size_t)at > n)
+        return;
+    char *number = find_number(copy, (size_t)at, &length);
+    if (length < 3)
+        return;
+    AUTOFREE char *said = strndup(number, length);
+    memset(number, '!', length);
+    AUTOFREE char *marker = strndup(number + 2, length - 2);
+    number[0] = number[length - 1] = '"';
+    AUTOJSON json_t *value = json_loadb(
+        copy, n, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, NULL);
+    if (said && marker && value && find_text(value, marker, pointer))
+        sewa_fail_at(err, SEWA_E_INVALID, pointer, "%.40s is more than 64 bits hold", said);
+}
+
+json_t *json_parse_request(const char *text, size_t n, struct sewa_error *err)
+{
+    json_error_t e;
+    json_t *value = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+
+    if (value)
+        return value;
+    value = json_parse(text, n, err);
+    if (!value && json_error_code(&e) == json_error_numeric_overflow)
+        blame_number(text, n, e.position, err);
+    return value;
+}
+
 static int dump_into(const char *bytes, size_t n, void *b)
 {
     buf_append(b, bytes, n);
@@ -130,25 +231,6 @@ int json_put(json_t *object, const char *key, json_t *value)
 json_t *json_number_or_null(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
-}
-
-/* Append one reference token to a pointer: '~' and '/' are escaped (RFC 6901). */
-static void pointer_append(char path[SEWA_ERROR_POINTER_MAX], const char *token)
-{
-    size_t at = strlen(path);
-
-    if (at + 2 >= SEWA_ERROR_POINTER_MAX)
-        return;
-    path[at++] = '/';
-    for (; *token && at + 3 < SEWA_ERROR_POINTER_MAX; token++) {
-        if (*token == '~' || *token == '/') {
-            path[at++] = '~';
-            path[at++] = *token == '~' ? '0' : '1';
-        } else {
-            path[at++] = *token;
-        }
-    }
-    path[at] = '\0';
 }
 
 int json_reader_fail(struct json_reader *r, int code, const char *name, const char *format, ...)

@@ -26,6 +26,10 @@ static inline void json_decref_auto(json_t **p)
 /* One JSON text, at most @depth levels deep (jansson's own limit is 2048). NULL on failure. */
 json_t *json_parse(const char *text, size_t n, struct sewa_error *err);
 
+/* The same for what a client sends: a whole number beyond 64 bits is SEWA_E_INVALID with its
+ * pointer, because that is valid JSON. */
+json_t *json_parse_request(const char *text, size_t n, struct sewa_error *err);
+
 /* Compact text with 17 significant digits, so that a double survives. Heap; NULL when out of
  * memory. */
 char *json_text(const json_t *value);

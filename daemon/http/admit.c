@@ -74,6 +74,8 @@ void connection_notify(void *cls, struct MHD_Connection *con, void **context,
     } else if (c) {
         l->server->connection_count--;
         metric_move(METRIC_HTTP_CONNECTIONS, -1);
+        if (c->request)
+            exchange_forget(c->request);
         forget(c);
         *context = NULL;
         admit_again(l);

@@ -31,10 +31,12 @@ struct api {
 struct api_write {
     struct store_op op;
     struct api *api;
-    struct request *rq; /* NULL when the server has closed meanwhile */
-    char *key;          /* Idempotency-Key or NULL */
-    char *scope;        /* method and path */
-    uint8_t digest[32]; /* of the query and the body */
+    struct request *rq;          /* NULL when the server has closed meanwhile */
+    char *key;                   /* Idempotency-Key or NULL */
+    char *scope;                 /* method and path */
+    char *if_match;              /* of a PATCH or DELETE, or NULL */
+    uint8_t digest[32];          /* of the query and the body */
+    uint8_t digest_of_bytes[32]; /* as version 0.1 wrote it: the body as it came */
     int64_t now_ms;
 
     /*
@@ -68,6 +70,10 @@ void api_write_drop(struct api_write *w);
 
 /* Answer with this failure instead of submitting. */
 void api_write_refuse(struct api_write *w, const struct sewa_error *err);
+
+/* In apply(): what is there is what the client wants to change (If-Match); etag is NULL where there
+ * is none. SEWA_E_PRECONDITION. */
+int api_write_match(const struct api_write *w, const char *etag, struct sewa_error *err);
 
 /* In apply(): the body from a JSON value that is stolen. */
 int api_write_body(struct api_write *w, unsigned status, json_t *value, struct sewa_error *err);
@@ -206,6 +212,8 @@ void submission_submit(struct submission *s);
 void waiters_changed(struct api *a, const char *uid);
 void waiters_tick(struct api *a, int64_t now_ms);
 void followers_tick(struct api *a);
+enum { JOB_ETAG_SIZE = 32 };
+void job_etag(const struct job_row *row, char ret[JOB_ETAG_SIZE]);
 void job_cache_drop(struct api *a, const char *uid);
 
 #endif

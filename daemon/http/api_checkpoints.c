@@ -281,6 +281,8 @@ static int apply_patch(struct api_write *w, struct db *db, struct sewa_error *er
     if (rc == 0)
         return sewa_fail(err, SEWA_E_NOT_FOUND, "there is no checkpoint '%s'", p->uid);
     if (rc > 0)
+        rc = api_write_match(w, NULL, err);
+    if (rc == 0)
         rc = apply_members(db, &row, p->body, w->now_ms, err);
     if (rc == 0)
         rc = event_put(db, w->now_ms, "checkpoint.changed", row.uid, NULL, err);

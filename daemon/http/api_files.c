@@ -87,9 +87,7 @@ static void send_artifact(struct request *rq, const struct job_row *job,
     const char *none_match = request_header(rq, "if-none-match");
     if (none_match && fields_name_etag(none_match, etag)) {
         close(fd);
-        reply_header(rq, "ETag", etag);
-        reply_header(rq, "Cache-Control", "no-cache");
-        reply_empty(rq, 304);
+        reply_not_modified(rq, etag);
         return;
     }
     if (range_parse(wanted_range(rq, etag), row->size, &range, &err) < 0) {

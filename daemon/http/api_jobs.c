@@ -188,6 +188,7 @@ void api_jobs_cancel(struct api *a, struct request *rq)
 static int apply_delete(struct api_write *w, struct db *db, struct sewa_error *err)
 {
     AUTO(job_row_clear) struct job_row row = { 0 };
+    char etag[JOB_ETAG_SIZE];
     bool is_final;
     int rc = find_target(w, db, &row, &is_final, err);
 
@@ -196,7 +197,10 @@ static int apply_delete(struct api_write *w, struct db *db, struct sewa_error *e
     if (!is_final)
         return sewa_fail(err, SEWA_E_CONFLICT, "job '%s' is %s: cancel it first", row.uid,
                          row.state);
-    rc = job_delete(db, row.id, err);
+    job_etag(&row, etag);
+    rc = api_write_match(w, etag, err);
+    if (rc == 0)
+        rc = job_delete(db, row.id, err);
     if (rc == 0)
         rc = event_put(db, w->now_ms, "job.deleted", row.uid, NULL, err);
     w->status = 204;

@@ -259,6 +259,8 @@ static int apply_patch(struct api_write *w, struct db *db, struct sewa_error *er
 
     if (rc == 0)
         return sewa_fail(err, SEWA_E_NOT_FOUND, "there is no run '%s'", c->name);
+    if (rc > 0 && api_write_match(w, NULL, err) < 0)
+        return err->code;
     const json_t *patch = json_object_get(c->patch, "labels");
     bool watching = c->run.path || c->run.pattern || c->run.state_key || c->run.marker ||
                     c->run.settle_ms >= 0;
@@ -343,6 +345,8 @@ static int apply_delete(struct api_write *w, struct db *db, struct sewa_error *e
             "first",
             run.name);
     if (rc > 0)
+        rc = api_write_match(w, NULL, err);
+    if (rc == 0)
         rc = run_delete(db, run.id, err);
     if (rc == 0)
         rc = event_put(db, w->now_ms, "run.deleted", run.uid, NULL, err);

@@ -13,14 +13,12 @@
 #include "http/fields.h"
 #include "jobs/state.h"
 
-enum { ETAG_SIZE = 32 };
-
 struct waiter {
     struct list link;
     struct api *api;
     struct request *rq;
     char uid[ID_TEXT_SIZE];
-    char etag[ETAG_SIZE]; /* the version that the client has; "" when it waits for the end */
+    char etag[JOB_ETAG_SIZE]; /* the version that the client has; "" when it waits for the end */
     int64_t deadline_ms;
 };
 
@@ -46,9 +44,9 @@ void job_cache_drop(struct api *a, const char *uid)
     }
 }
 
-static void etag_of(const struct job_row *row, char ret[ETAG_SIZE])
+void job_etag(const struct job_row *row, char ret[JOB_ETAG_SIZE])
 {
-    snprintf(ret, ETAG_SIZE, "\"v%lld\"", (long long)row->version);
+    snprintf(ret, JOB_ETAG_SIZE, "\"v%lld\"", (long long)row->version);
 }
 
 static struct MHD_Response *render(struct api *a, const struct job_row *row, struct sewa_error *err)
@@ -58,14 +56,14 @@ static struct MHD_Response *render(struct api *a, const struct job_row *row, str
     char *text = o ? json_text_short(o) : NULL;
     struct MHD_Response *r =
         text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE) : NULL;
-    char etag[ETAG_SIZE];
+    char etag[JOB_ETAG_SIZE];
 
     if (!r) {
         free(text);
         sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the job");
         return NULL;
     }
-    etag_of(row, etag);
+    job_etag(row, etag);
     MHD_add_response_header(r, "Content-Type", "application/json");
     MHD_add_response_header(r, "ETag", etag);
     MHD_add_response_header(r, "Cache-Control", "no-cache");
@@ -93,13 +91,6 @@ static void reply_job(struct api *a, struct request *rq, const struct job_row *r
     reply_shared(rq, 200, r);
 }
 
-static void reply_not_modified(struct request *rq, const char *etag)
-{
-    reply_header(rq, "ETag", etag);
-    reply_header(rq, "Cache-Control", "no-cache");
-    reply_empty(rq, 304);
-}
-
 /* ---- waiting ---- */
 
 static void waiter_end(struct waiter *w)
@@ -113,9 +104,9 @@ static void waiter_end(struct waiter *w)
 /* True when the job is as the client wants to see it. */
 static bool is_due(const struct waiter *w, const struct job_row *row)
 {
-    char etag[ETAG_SIZE];
+    char etag[JOB_ETAG_SIZE];
 
-    etag_of(row, etag);
+    job_etag(row, etag);
     if (*w->etag)
         return strcmp(w->etag, etag) != 0;
     return job_state_is_final((enum job_state)job_state_from_name(row->state));
@@ -133,7 +124,7 @@ static void consider(struct waiter *w, bool over)
 
     if (rc > 0 && !due && !over)
         return;
-    char etag[ETAG_SIZE];
+    char etag[JOB_ETAG_SIZE];
     memcpy(etag, w->etag, sizeof etag);
     waiter_end(w);
     if (rc == 0)
@@ -208,7 +199,7 @@ void api_jobs_show(struct api *a, struct request *rq)
     const char *none_match = request_header(rq, "if-none-match");
     struct sewa_error err;
     int64_t seconds = 0;
-    char etag[ETAG_SIZE];
+    char etag[JOB_ETAG_SIZE];
 
     if (rq->target.query_count == 0 && !none_match && reply_cached(a, rq))
         return;
@@ -219,7 +210,7 @@ void api_jobs_show(struct api *a, struct request *rq)
         reply_error(rq, &err);
         return;
     }
-    etag_of(&row, etag);
+    job_etag(&row, etag);
     bool same = none_match && fields_name_etag(none_match, etag);
     bool final = job_state_is_final((enum job_state)job_state_from_name(row.state));
     bool wait = seconds > 0 && !a->draining && (none_match ? same : !final);

@@ -80,14 +80,16 @@ static void allow_header(struct request *rq, unsigned allowed)
     reply_header(rq, "Allow", text);
 }
 
-static int find_route(struct request *rq, struct sewa_error *err)
+/* Who may not ask is not told either what there is. */
+static int judge_host(const struct request *rq, const struct guard *g, struct sewa_error *err)
 {
-    const struct server_options *o = &rq->listener->server->o;
-    unsigned allowed;
-
-    rq->route = router_find(o->routes, o->route_count, rq->listener->side, rq, &allowed);
-    if (rq->route)
+    if (rq->listener->side != ROUTE_PUBLIC || !rq->listener->server->o.loopback_only)
         return 0;
+    return rq->route && rq->route->flags & ROUTE_ANY_HOST ? 0 : guard_loopback(g, err);
+}
+
+static int no_route(struct request *rq, unsigned allowed, struct sewa_error *err)
+{
     if (!allowed)
         return sewa_fail(err, SEWA_E_NOT_FOUND, "there is nothing at this address");
     allow_header(rq, allowed | HTTP_OPTIONS);
@@ -102,14 +104,15 @@ static int find_route(struct request *rq, struct sewa_error *err)
 static int judge(struct request *rq, const struct guard *g, struct sewa_error *err)
 {
     const struct server *s = rq->listener->server;
-    int rc = 0;
+    unsigned allowed = 0;
+    int rc = guard_target(rq->target_text, &rq->target, err);
 
-    if (rq->listener->side == ROUTE_PUBLIC && s->o.loopback_only)
-        rc = guard_loopback(g, err);
     if (rc == 0)
-        rc = guard_target(rq->target_text, &rq->target, err);
+        rq->route = router_find(s->o.routes, s->o.route_count, rq->listener->side, rq, &allowed);
     if (rc == 0)
-        rc = find_route(rq, err);
+        rc = judge_host(rq, g, err);
+    if (rc == 0 && !rq->route)
+        rc = no_route(rq, allowed, err);
     if (rc < 0 || rq->status)
         return rc;
     if (s->draining && !(rq->route->flags & ROUTE_WHILE_DRAINING))
@@ -309,6 +312,13 @@ static void request_free(struct request *rq)
     free(rq);
 }
 
+void exchange_forget(struct request *rq)
+{
+    observe_request(rq, clock_monotonic_ms());
+    list_remove(&rq->link);
+    request_free(rq);
+}
+
 void exchange_end(void *cls, struct MHD_Connection *con, void **state,
                   enum MHD_RequestTerminationCode code)
 {
@@ -322,10 +332,7 @@ void exchange_end(void *cls, struct MHD_Connection *con, void **state,
         c->request = NULL;
         c->idle_since_ms = clock_monotonic_ms();
     }
-    if (!rq)
-        return;
     *state = NULL;
-    observe_request(rq, clock_monotonic_ms());
-    list_remove(&rq->link);
-    request_free(rq);
+    if (rq)
+        exchange_forget(rq);
 }

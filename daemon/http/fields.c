@@ -7,24 +7,35 @@
 #include <string.h>
 #include <strings.h>
 
-bool fields_name_etag(const char *list, const char *etag)
+static bool is_in_list(const char *list, const char *etag, bool weak_counts)
 {
     size_t n = strlen(etag);
 
     if (strcmp(list, "*") == 0)
         return true;
     for (const char *p = list; *(p += strspn(p, ", \t"));) {
-        if (strncmp(p, "W/", 2) == 0)
+        bool is_weak = strncmp(p, "W/", 2) == 0;
+        if (is_weak)
             p += 2;
         const char *end = *p == '"' ? strchr(p + 1, '"') : NULL;
         if (!end)
             return false; /* not a list of entity tags */
         end++;
-        if ((size_t)(end - p) == n && memcmp(p, etag, n) == 0)
+        if ((weak_counts || !is_weak) && (size_t)(end - p) == n && memcmp(p, etag, n) == 0)
             return true;
         p = end;
     }
     return false;
+}
+
+bool fields_name_etag(const char *list, const char *etag)
+{
+    return is_in_list(list, etag, true);
+}
+
+bool fields_match_etag(const char *list, const char *etag)
+{
+    return is_in_list(list, etag, false);
 }
 
 bool fields_is_type(const char *content_type, const char *media_type)

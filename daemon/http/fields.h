@@ -13,6 +13,9 @@
  */
 bool fields_name_etag(const char *list, const char *etag);
 
+/* The same for If-Match, where a weak one names nothing. */
+bool fields_match_etag(const char *list, const char *etag);
+
 enum { QUALITY_MAX = 1000 };
 
 /*

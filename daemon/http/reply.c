@@ -96,6 +96,43 @@ void reply_empty(struct request *rq, unsigned status)
     reply_response(rq, status, MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT));
 }
 
+/*
+ * The length of a 304 would be that of the content, and 0 is not. The library 1.0 leaves it out
+ * when it is asked to; older ones only where they end the connection.
+ */
+#if MHD_VERSION >= 0x01000000
+static struct MHD_Response *without_length(void)
+{
+    return MHD_create_response_empty(MHD_RF_HEAD_ONLY_RESPONSE);
+}
+#else
+static ssize_t read_nothing(void *cls, uint64_t position, char *data, size_t n)
+{
+    (void)cls;
+    (void)position;
+    (void)data;
+    (void)n;
+    return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static struct MHD_Response *without_length(void)
+{
+    struct MHD_Response *r =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16, read_nothing, NULL, NULL);
+
+    if (r)
+        MHD_set_response_options(r, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    return r;
+}
+#endif
+
+void reply_not_modified(struct request *rq, const char *etag)
+{
+    reply_header(rq, "ETag", etag);
+    reply_header(rq, "Cache-Control", "no-cache");
+    reply_response(rq, 304, without_length());
+}
+
 static json_t *problem(const struct request *rq, const struct sewa_code_info *info,
                        const struct sewa_error *err)
 {

@@ -23,6 +23,9 @@ void reply_bytes(struct request *rq, unsigned status, const char *media_type, ch
 /* No body. */
 void reply_empty(struct request *rq, unsigned status);
 
+/* 304: the client has what this tag names. */
+void reply_not_modified(struct request *rq, const char *etag);
+
 /* What a problem+json (RFC 9457) says; heap, NULL when out of memory. */
 char *reply_problem_text(const struct request *rq, const struct sewa_error *err);
 

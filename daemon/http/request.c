@@ -98,7 +98,7 @@ int request_json(const struct request *rq, bool may_be_empty, json_t **ret, stru
         return sewa_fail(
             err, SEWA_E_MEDIA_TYPE, "Content-Type is '%.60s', wanted is %s", type ? type : "",
             rq->method == HTTP_PATCH ? "'application/merge-patch+json'" : "'application/json'");
-    *ret = json_parse(buf_cstr(&rq->body), rq->body.len, err);
+    *ret = json_parse_request(buf_cstr(&rq->body), rq->body.len, err);
     return *ret ? 0 : err->code;
 }
 

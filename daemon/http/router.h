@@ -12,6 +12,7 @@ enum route_flags {
     ROUTE_WORKER = 1 << 1,         /* on the worker socket */
     ROUTE_RAW_BODY = 1 << 2,       /* the body is bytes, not JSON */
     ROUTE_WHILE_DRAINING = 1 << 3, /* answered although the service is stopping */
+    ROUTE_ANY_HOST = 1 << 4,       /* whatever Host and Origin say: it tells nothing */
 };
 
 struct api; /* what handlers know; api.h */

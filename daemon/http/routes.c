@@ -17,7 +17,7 @@ enum {
 #define PAGE        "limit", "page_token"
 
 const struct route routes[] = {
-    { HTTP_GET, "/healthz", WHEN_ALWAYS, api_healthz, NONE },
+    { HTTP_GET, "/healthz", WHEN_ALWAYS | ROUTE_ANY_HOST, api_healthz, NONE },
     { HTTP_GET, "/readyz", WHEN_ALWAYS, api_readyz, NONE },
     { HTTP_GET, "/version", WHEN_ALWAYS, api_version, NONE },
     { HTTP_GET, "/metrics", WHEN_ALWAYS, api_metrics, NONE },

@@ -106,9 +106,12 @@ static void on_sweep(uv_timer_t *t)
     struct server *s = container_of(t, struct server, sweep);
 
     deadline_sweep(s, clock_monotonic_ms());
-    for (size_t i = 0; i < COUNT_OF(s->sides); i++)
-        if (s->sides[i].mhd)
-            admit_again(&s->sides[i]);
+    for (size_t i = 0; i < COUNT_OF(s->sides); i++) {
+        if (!s->sides[i].mhd)
+            continue;
+        stall_sweep(&s->sides[i]);
+        admit_again(&s->sides[i]);
+    }
 }
 
 /* ---- starting ---- */

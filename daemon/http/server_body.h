@@ -89,6 +89,10 @@ enum MHD_Result exchange_go_on(void *cls, struct MHD_Connection *con, const char
 void exchange_end(void *cls, struct MHD_Connection *con, void **state,
                   enum MHD_RequestTerminationCode code);
 
+/* The library has closed the connection without saying that the request is over: 1.0.1 does so
+ * where a chunk header is too long. */
+void exchange_forget(struct request *rq);
+
 /*
  * The library says that it refuses something, not whose. A length that is no number it answers by
  * itself, and up to 0.9.77 with two header sections: so such a request is answered here, and its
@@ -129,6 +133,9 @@ void stall_headers(struct connection *c, size_t headers, int64_t content_length,
 
 /* The body is there, or it will not come. */
 void stall_end(struct connection *c);
+
+/* Look at them, now and then. */
+void stall_sweep(struct listener *l);
 
 /* After each run of the library: @again when it wants to be run at once. */
 void stall_look(struct listener *l, bool again);

@@ -3,12 +3,12 @@
  *
  * libmicrohttpd before 1.0 keeps a chunk header that does not fit into the buffer of its
  * connection, reads no more, and wants to be run again at once, for ever and whether or not the
- * client is still there. It tells nobody. So where it is restless, the connections in the midst of
- * such a body are looked at. One is stuck when bytes wait for it, look after look, and nothing of
- * the body comes. A header that fills the buffer to the last byte leaves no bytes waiting: then one
- * is stuck of which much more was received than can be framing, and that has been silent for a
- * second. What neither finds (a client that hides it behind many small chunks) the deadline ends.
- * Slow clients are left alone.
+ * client is still there. It tells nobody; 1.0 forgets to close some of them. So the connections in
+ * the midst of such a body are looked at each second, and at once where the library is restless.
+ * One is stuck when bytes wait for it, look after look, and nothing of the body comes. A header
+ * that fills the buffer to the last byte leaves no bytes waiting: then one is stuck of which much
+ * more was received than can be framing, and that has been silent for a second. What neither finds
+ * (a client that hides it behind many small chunks) the deadline ends. Slow clients are left alone.
  */
 #include "http/server_body.h"
 
@@ -76,7 +76,7 @@ static bool is_stuck(struct connection *c, int64_t now_ms)
     return false;
 }
 
-static void look(struct listener *l)
+void stall_sweep(struct listener *l)
 {
     int64_t now_ms = clock_monotonic_ms();
     struct sewa_error err;
@@ -92,6 +92,6 @@ static void look(struct listener *l)
 void stall_look(struct listener *l, bool again)
 {
     l->restless_runs = again ? l->restless_runs + 1 : 0;
-    if (l->restless_runs > 0 && l->restless_runs % LOOK_RUNS == 0 && !list_is_empty(&l->chunked))
-        look(l);
+    if (l->restless_runs > 0 && l->restless_runs % LOOK_RUNS == 0)
+        stall_sweep(l);
 }

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "http/api_body.h"
+#include "http/fields.h"
 #include "jobs/state.h"
 #include "sewa/protocol.h"
 #include "store/service.h"
@@ -22,6 +23,7 @@ void api_write_drop(struct api_write *w)
     w->release(w->arg);
     free(w->key);
     free(w->scope);
+    free(w->if_match);
     free(w->body);
     free(w->location);
     free(w);
@@ -71,7 +73,8 @@ static int look_up(struct api_write *w, struct db *db, struct sewa_error *err)
 
     if (rc <= 0)
         return rc;
-    if (memcmp(row.request, w->digest, 32) != 0) {
+    if (memcmp(row.request, w->digest, 32) != 0 &&
+        memcmp(row.request, w->digest_of_bytes, 32) != 0) {
         idempotency_row_clear(&row);
         return sewa_fail(err, SEWA_E_IDEMPOTENCY_MISMATCH,
                          "Idempotency-Key '%.60s' was used for another request", w->key);
@@ -136,17 +139,33 @@ static void on_lost(struct request *rq)
     ((struct api_write *)rq->user)->rq = NULL;
 }
 
-/* Of the query and the body: what makes two requests to one address the same. */
-static int digest_request(const struct request *rq, uint8_t ret[32])
+static int digest_with(const struct request *rq, const char *body, size_t n, uint8_t ret[32])
 {
     AUTO(buf_clear) struct buf b = { 0 };
 
     for (int i = 0; i < rq->target.query_count; i++)
         buf_printf(&b, "%s=%s&", rq->target.query[i].key, rq->target.query[i].value);
     buf_char(&b, '\0');
-    buf_append(&b, buf_cstr(&rq->body), rq->body.len);
+    buf_append(&b, body, n);
     sha256_of(buf_cstr(&b), b.len, ret);
     return buf_failed(&b) ? -1 : 0;
+}
+
+/* Of the query and the body: what makes two requests to one address the same. JSON is the same
+ * whatever the order of its members and its blanks. */
+static int digest_request(struct api_write *w)
+{
+    const char *body = buf_cstr(&w->rq->body);
+    size_t n = w->rq->body.len;
+    AUTOJSON json_t *value = n ? json_parse(body, n, NULL) : NULL;
+    AUTOFREE char *canonical = value ? json_canonical(value) : NULL;
+
+    if (value && !canonical)
+        return -1;
+    if (digest_with(w->rq, body, n, w->digest_of_bytes) < 0)
+        return -1;
+    return digest_with(w->rq, canonical ? canonical : body, canonical ? strlen(canonical) : n,
+                       w->digest);
 }
 
 static int read_key(struct api_write *w, struct sewa_error *err)
@@ -163,9 +182,33 @@ static int read_key(struct api_write *w, struct sewa_error *err)
         if (key[i] < 0x20 || key[i] > 0x7e)
             return sewa_fail(err, SEWA_E_BAD_REQUEST, "Idempotency-Key is not printable ASCII");
     w->key = strdup(key);
-    return w->key && digest_request(w->rq, w->digest) == 0
+    return w->key && digest_request(w) == 0
                ? 0
                : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the request");
+}
+
+static int read_if_match(struct api_write *w, struct sewa_error *err)
+{
+    const char *text = request_header(w->rq, "if-match");
+
+    if (!text || (w->rq->method != HTTP_PATCH && w->rq->method != HTTP_DELETE))
+        return 0;
+    w->if_match = strdup(text);
+    return w->if_match ? 0 : sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the request");
+}
+
+int api_write_match(const struct api_write *w, const char *etag, struct sewa_error *err)
+{
+    if (!w->if_match || strcmp(w->if_match, "*") == 0)
+        return 0;
+    if (!etag)
+        return sewa_fail(err, SEWA_E_PRECONDITION,
+                         "If-Match is '%.60s', and there is no ETag here: only '*' is possible",
+                         w->if_match);
+    if (fields_match_etag(w->if_match, etag))
+        return 0;
+    return sewa_fail(err, SEWA_E_PRECONDITION, "If-Match is '%.60s', and the ETag is %s now",
+                     w->if_match, etag);
 }
 
 /* The method and the path as it was matched, so that a key is one per address. */
@@ -199,6 +242,8 @@ struct api_write *api_write_new(struct api *a, struct request *rq, void *arg,
     w->scope = scope_of(rq);
     int rc = w->scope ? read_key(w, &err)
                       : sewa_fail(&err, SEWA_E_NO_MEMORY, "no memory for the request");
+    if (rc == 0)
+        rc = read_if_match(w, &err);
     if (rc == 0)
         rc = look_up(w, store_reader(a->o.store), &err);
     if (rc == 0)

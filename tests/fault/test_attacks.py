@@ -165,21 +165,21 @@ class Chunks(Attack):
             with Wire(self.sewad.address) as wire:
                 fits = self.answer(wire.send(CHUNKED + begin + byte * size), end) == 422
             low, high = (size, high) if fits else (low, size)
-        self.assertGreater(low, self.SIZES[0])
         self.assertLess(high, self.SIZES[-1])
-        return low
+        # the library 1.0 takes no extensions, of any size
+        return low if low > self.SIZES[0] else BUFFER - 1000
 
     def judge(self, begin, byte, end):
         """Everything around that size, begun at the same time and not gone on with."""
         largest = self.largest_that_fits(begin, byte, end)
-        witness = self.connect(1, CHUNKED + b"2;a")
+        witness = self.connect(1, CHUNKED + b"0")
         wires = [self.connect(1, CHUNKED + begin + byte * size)
                  for size in range(largest - 48, largest + 48)]
         wait_until(self.is_at_rest, "it rests although not everything has come")
         statuses = [self.answer(wire, end) for wire in wires]
         self.assertLessEqual(set(statuses), {None, 400, 413, 422, 431})
         self.assertNotEqual(statuses[-1], 422)
-        self.assertEqual(self.answer(witness, b"\r\n{}\r\n0\r\n\r\n"), 422)  # it was only slow
+        self.assertEqual(self.answer(witness, b"2\r\n{}\r\n0\r\n\r\n"), 422)  # it was only slow
         self.assert_answers()
         self.assert_still_works()
 
@@ -214,6 +214,7 @@ class Chunks(Attack):
         for wire in wires:
             answer = wire.last_answer()
             self.assertIn(answer and answer.status, (None, 400, 413), answer)
+        for wire in wires:
             wire.socket.close()
         wait_until(self.is_at_rest, "it rests")
         self.assert_still_works()

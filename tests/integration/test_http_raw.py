@@ -127,9 +127,15 @@ class Framing(SharedServiceTest):
             (b"Host: 127.0.0.1:%s\r\n" % port, 200), (b"Host: [::1]\r\n", 200),
         ]:
             with self.subTest(fields):
-                answer = self.wire().send(b"GET /healthz HTTP/1.1\r\n" + fields + b"\r\n").answer()
+                answer = self.wire().send(b"GET /version HTTP/1.1\r\n" + fields + b"\r\n").answer()
                 self.assertEqual(answer.status, status, answer)
                 self.assertEqual(b'"forbidden"' in answer.body, status == 403)
+                # whether it lives is no secret, and who asks for that knows no name
+                answer = self.wire().send(b"GET /healthz HTTP/1.1\r\n" + fields + b"\r\n").answer()
+                self.assertEqual(answer.status, 200, answer)
+        for start in (b"POST /healthz", b"GET /nothing", b"OPTIONS /version"):
+            answer = self.wire().send(start + b" HTTP/1.1\r\nHost: example.org\r\n\r\n").answer()
+            self.assertEqual(answer.status, 403, answer)
 
     def test_old_versions(self):
         wire = self.wire().send(b"GET /healthz HTTP/1.0\r\n" + HOST + b"\r\n")
@@ -185,10 +191,19 @@ class Framing(SharedServiceTest):
     def test_a_body_in_chunks(self):
         wire = self.wire().send(b"POST /api/v1/jobs HTTP/1.1\r\n" + HOST + JSON +
                                 b"Transfer-Encoding: chunked\r\n\r\n")
-        for piece in (b"1\r\n{\r\n", b"2;a=b\r\n\"x\r\n", b"4\r\n\":1}\r\n", b"0\r\nT: x\r\n\r\n"):
+        for piece in (b"1\r\n{\r\n", b"02\r\n\"x\r\n", b"4\r\n\":1}\r\n", b"0\r\nT: x\r\n\r\n"):
             wire.send(piece)
         self.assertIn(b'"code":', wire.answer().body)
         self.assertEqual(wire.send(GET).answer().status, 200)
+
+    def test_extensions_of_chunks(self):
+        """The library 1.0 takes none; a body that is another one than was sent would be worse."""
+        wire = self.wire().send(b"POST /api/v1/jobs HTTP/1.1\r\n" + HOST + JSON +
+                                b"Transfer-Encoding: chunked\r\n\r\n2;a=b\r\n{}\r\n0\r\n\r\n")
+        answer = wire.answer()
+        self.assertIn(answer.status, (400, 422), answer)
+        if answer.status == 400:
+            self.assertTrue(wire.ended())
 
     def test_expect(self):
         def head(length):

@@ -59,6 +59,8 @@ class Waiting(LifeTest):
         etag = self.ask(uid).expect(200).headers["ETag"]
         same = self.ask(uid, etag).expect(304)
         self.assertEqual((same.body, same.headers["ETag"]), (b"", etag))
+        self.assertNotIn("Content-Length", same.headers)  # it would be that of the content
+        self.assertNotIn("Transfer-Encoding", same.headers)
         self.ask(uid, etag, wait=1).expect(304)
         self.ask(uid, '"v0"').expect(200)
         self.ask(uid, '"v0"', wait=60).expect(200)

@@ -146,6 +146,10 @@ class Document(SharedServiceTest):
         self.ask("PATCH", one, {"labels": {"a": None}, "settle_seconds": 3}, status=200, run="api")
         self.ask("PATCH", one, {"pattern": "step-{step}"}, status=409, run="toy")
         self.ask("PATCH", one, {"name": "new"}, status=422, run="toy")
+        there = {"If-Match": '"v1"'}  # a run has no ETag
+        self.ask("PATCH", one, {"labels": {"a": "c"}}, there, status=412, run="api")
+        self.ask("PATCH", one, {"labels": {"a": "c"}}, {"If-Match": "*"}, status=200, run="api")
+        self.ask("DELETE", one, None, there, status=412, run="api")
         self.ask("DELETE", one, status=409, run="toy")
         self.ask("DELETE", one, status=204, run="api")
 
@@ -164,6 +168,8 @@ class Document(SharedServiceTest):
                      status=200 if row["state"] == "complete" else 409)
         self.ask("PATCH", one, {"labels": {"a": "b"}, "metrics": {"m": 1.5}, "pinned": True},
                  status=200, id=found[0]["id"])
+        self.ask("PATCH", one, {"pinned": False}, {"If-Match": '"v1"'}, status=412,
+                 id=found[0]["id"])
         self.ask("PATCH", one, {"metrics": {"m": "high"}}, status=422, id=found[0]["id"])
         self.ask("GET", one, status=404, id="ckpt_0")
 
@@ -237,7 +243,10 @@ class Document(SharedServiceTest):
         self.ask("POST", one + "/cancel", {}, status=202, id=again["id"])
         self.sewad.wait_job(again["id"], "cancelled", "succeeded")
         self.ask("POST", one + "/cancel", {"why": 1}, status=422, id=again["id"])
-        self.ask("DELETE", one, status=204, id=again["id"])
+        etag = self.ask("GET", one, status=200, id=again["id"]).headers["ETag"]
+        for other in ('"v0"', "W/" + etag, "nothing"):
+            self.ask("DELETE", one, None, {"If-Match": other}, status=412, id=again["id"])
+        self.ask("DELETE", one, None, {"If-Match": '"v0", ' + etag}, status=204, id=again["id"])
         self.ask("GET", one, status=404, id=again["id"])
 
 

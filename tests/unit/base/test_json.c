@@ -167,6 +167,40 @@ static void test_parse_refuses(void **state)
     }
 }
 
+static void test_numbers_beyond_64_bits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *pointer, *word;
+    } numbers[] = {
+        { "9223372036854775808", "", "9223372036854775808" },
+        { "{\"a\": 99999999999999999999}", "/a", "99999999999999999999" },
+        { "{\"a\":-9223372036854775809}", "/a", "-9223372036854775809" },
+        { "{\"b\": 1e30, \"s\": \"99999999999999999999\", \"a\": [1, {\"c/d\": 18446744073709551616\n}]}",
+          "/a/1/c~1d", "18446744073709551616" },
+        { "[1, 99999999999999999999, 88888888888888888888]", "/1", "9999" },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+        struct sewa_error err = { 0 };
+        assert_null(json_parse_request(numbers[i].text, strlen(numbers[i].text), &err));
+        assert_failed(err.code, err, SEWA_E_INVALID, numbers[i].word);
+        assert_string_equal(err.pointer, numbers[i].pointer);
+        assert_null(json_parse(numbers[i].text, strlen(numbers[i].text), &err));
+        assert_int_equal(err.code, SEWA_E_BAD_JSON);
+    }
+    static const char *const bad[] = { "1e999", "[1e999]", "{\"a\": 99999999999999999999",
+                                       "{\"a\": 99999999999999999999, \"a\": 1e999}", "{\"a\"}" };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        struct sewa_error err = { 0 };
+        assert_null(json_parse_request(bad[i], strlen(bad[i]), &err));
+        assert_int_equal(err.code, SEWA_E_BAD_JSON);
+    }
+    struct sewa_error err = { 0 };
+    AUTOJSON json_t *most = json_parse_request("[9223372036854775807, 1e30]", 27, &err);
+    assert_non_null(most);
+}
+
 /* A text that lost a key for want of memory would be another text. */
 static void test_text_without_memory(void **state)
 {
@@ -251,7 +285,7 @@ static void test_short_numbers(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(rows) + 7];
+    struct CMUnitTest tests[COUNT_OF(rows) + 8];
     size_t n = 0;
 
     for (; n < COUNT_OF(rows); n++)
@@ -260,6 +294,7 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_first_failure_wins);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_optional_object);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_parse_refuses);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_numbers_beyond_64_bits);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_text_without_memory);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_doubles_survive);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_short_numbers);

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "store/runs.h"
+#include "store/service.h"
 #include "support/alloc.h"
 
 #define RUNS   "/api/v1/runs"
@@ -140,10 +142,10 @@ static void test_replayed(void **state)
     struct change c = { .name = "once" }, again = { .name = "once" };
     struct fake f;
 
-    make(&f, &c, "key of once", "{\"a\":1}");
+    make(&f, &c, "key of once", "{\"a\":1,\"b\":[{\"c\":2,\"d\":3}]}");
     AUTOFREE char *body = strdup(fake_answer_body());
     fake_close(&f);
-    make(&f, &again, "key of once", "{\"a\":1}");
+    make(&f, &again, "key of once", "{ \"b\": [{\"d\": 3, \"c\": 2}],\n \"a\": 1}");
     assert_int_equal(f.rq.status, 201);
     assert_string_equal(fake_answer_body(), body);
     assert_string_equal(fake_answer_field(&f, "Location"), "/here");
@@ -151,6 +153,68 @@ static void test_replayed(void **state)
     assert_string_equal(fake_answer_field(&f, "Idempotent-Replayed"), "true");
     assert_true(again.applied == 0 && again.committed == 0);
     fake_close(&f);
+}
+
+/* As version 0.1 has written it, before it was replaced by this one. */
+static int apply_old(struct api_write *w, struct db *db, struct sewa_error *err)
+{
+    static const char request[] = "\0{\"old\": 1 }";
+    char body[] = "{\"made\":\"long ago\"}";
+    struct idempotency_row row = { .status = 201, .body = body };
+
+    sha256_of(request, sizeof request - 1, row.request);
+    w->status = 204;
+    return idempotency_put(db, w->scope, "key of old", &row, w->now_ms, err);
+}
+
+static void test_replayed_after_an_upgrade(void **state)
+{
+    (void)state;
+    struct change c = { .name = "" }, again = { .name = "old" };
+    struct fake f;
+
+    post(&f, RUNS, NULL, "{}");
+    struct api_write *w = begin(&f, &c);
+    w->apply = apply_old;
+    api_write_submit(w);
+    finish(&f);
+    assert_int_equal(f.rq.status, 204);
+    fake_close(&f);
+    make(&f, &again, "key of old", "{\"old\": 1 }");
+    assert_int_equal(f.rq.status, 201);
+    assert_non_null(strstr(fake_answer_body(), "long ago"));
+    assert_int_equal(again.applied, 0);
+    fake_close(&f);
+}
+
+static int match_with(const char *if_match, enum http_method method, const char *etag)
+{
+    struct change c = { .name = "" };
+    struct sewa_error err = { 0 };
+    struct fake f;
+
+    fake_open(&f, method, RUNS "/x");
+    if (if_match)
+        fake_field(&f, "If-Match", if_match);
+    struct api_write *w = begin(&f, &c);
+    int rc = api_write_match(w, etag, &err);
+    api_write_drop(w);
+    fake_close(&f);
+    return rc;
+}
+
+static void test_if_match(void **state)
+{
+    (void)state;
+    assert_int_equal(match_with(NULL, HTTP_DELETE, "\"v1\""), 0);
+    assert_int_equal(match_with("\"v1\"", HTTP_DELETE, "\"v1\""), 0);
+    assert_int_equal(match_with("\"v0\", \"v1\"", HTTP_PATCH, "\"v1\""), 0);
+    assert_int_equal(match_with("*", HTTP_PATCH, "\"v1\""), 0);
+    assert_int_equal(match_with("*", HTTP_PATCH, NULL), 0);
+    assert_int_equal(match_with("\"v0\"", HTTP_DELETE, "\"v1\""), SEWA_E_PRECONDITION);
+    assert_int_equal(match_with("W/\"v1\"", HTTP_DELETE, "\"v1\""), SEWA_E_PRECONDITION);
+    assert_int_equal(match_with("\"v1\"", HTTP_PATCH, NULL), SEWA_E_PRECONDITION);
+    assert_int_equal(match_with("", HTTP_PATCH, "\"v1\""), SEWA_E_PRECONDITION);
 }
 
 static void test_replayed_without_a_body(void **state)
@@ -185,7 +249,9 @@ static void test_other_requests(void **state)
     } rows[] = {
         { CANCEL "?a=1", "{}", false },
         { CANCEL "?a=1", "{}", false },
-        { CANCEL "?a=1", "{} ", true },
+        { CANCEL "?a=1", " {\n} ", false },
+        { CANCEL "?a=1", "{\"a\": 1}", true },
+        { CANCEL "?a=1", "{}x", true },
         { CANCEL "?a=1", "", true },
         { CANCEL "?a=2", "{}", true },
         { CANCEL "?b=1", "{}", true },
@@ -392,6 +458,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_without_a_key),
         cmocka_unit_test(test_replayed),
+        cmocka_unit_test(test_replayed_after_an_upgrade),
+        cmocka_unit_test(test_if_match),
         cmocka_unit_test(test_replayed_without_a_body),
         cmocka_unit_test(test_other_requests),
         cmocka_unit_test(test_failures_are_not_remembered),
