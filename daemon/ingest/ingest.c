@@ -15,7 +15,11 @@
 #include "ingest/rows.h"
 #include "ingest/steps.h"
 
-enum { BATCH_MAX = 256, AGAIN_MS = 2000 };
+/*
+ * Few batches wait for the disk at a time: they share one commit, and what others write waits for
+ * no more than that.
+ */
+enum { BATCH_MAX = 64, BATCHES_MOST = 16, BATCHES_LEAST = 8, AGAIN_MS = 2000 };
 
 /* ---- watched directories ---- */
 
@@ -440,6 +444,8 @@ static void batch_done(struct store_op *op)
     struct ingest *in = b->in;
 
     in->pending--;
+    if (--in->batches == BATCHES_LEAST && !in->closing)
+        scan_hold(in->scan, false);
     if (op->rc < 0)
         batch_failed(b);
     for (size_t i = 0; op->rc == 0 && i < b->count; i++)
@@ -470,6 +476,8 @@ static void submit(struct ingest *in, struct batch **b)
         free(*b);
     } else {
         in->pending++;
+        if (++in->batches == BATCHES_MOST)
+            scan_hold(in->scan, true);
         store_submit(in->o.store, &(*b)->op);
     }
     *b = NULL;

@@ -53,6 +53,7 @@ struct ingest {
     bool latest_waits;        /* for the clock: it could not be written */
     uv_timer_t again;         /* runs when something could not be written */
     unsigned pending;         /* writes under way */
+    unsigned batches;         /* of them: of what the scan threads have told */
     bool scan_stopped, hint_closed, again_closed;
     void (*on_closed)(void *arg);
     void *on_closed_arg;

@@ -18,7 +18,7 @@
 
 enum {
     BATCH_REPORTS = 64,
-    UNREAD_MAX = 16, /* batches on their way before the thread waits for the loop */
+    UNREAD_MAX = 8, /* batches on their way before the thread waits for the loop */
 };
 
 struct batch {
@@ -82,7 +82,7 @@ static void flush(struct lane *l)
     if (!b)
         return;
     pthread_mutex_lock(&s->lock);
-    while (l->unread >= UNREAD_MAX && !atomic_load(&s->stop))
+    while ((l->unread >= UNREAD_MAX || s->is_held) && !atomic_load(&s->stop))
         pthread_cond_wait(&l->wake, &s->lock);
     bool is_closed = s->is_closed;
     if (!is_closed) {

@@ -58,6 +58,7 @@ struct scan {
     struct list lanes;
     struct list seats;
     bool is_closed; /* nobody may post any more */
+    bool is_held;   /* what has been told must be written first */
     struct mailbox mailbox;
     uv_timer_t grace;
     unsigned open_handles;

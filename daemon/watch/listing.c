@@ -299,10 +299,45 @@ static void act_on_sight(struct pass *p, struct sight *s)
         observe_file(p, s->file, s->name, &s->look);
 }
 
+/* Entries that are missing, to be told in the order of their names. */
+struct missing {
+    struct known_file **files;
+    size_t count, room;
+};
+
+static void missing_clear(struct missing *m)
+{
+    free(m->files);
+}
+
+static bool missing_add(struct missing *m, struct known_file *f)
+{
+    if (m->count == m->room) {
+        size_t room = m->room ? m->room * 2 : 64;
+        struct known_file **files = realloc(m->files, room * sizeof(struct known_file *));
+        if (!files)
+            return false;
+        m->files = files;
+        m->room = room;
+    }
+    m->files[m->count++] = f;
+    return true;
+}
+
+static int by_file_name(const void *a, const void *b)
+{
+    return strcmp((*(struct known_file *const *)a)->name, (*(struct known_file *const *)b)->name);
+}
+
+/*
+ * A hash table has no order, but the rows of an index lie as their files came: where very many are
+ * missing, those that are told one after the other should lie side by side on the disk.
+ */
 static void act_on_missing(struct pass *p)
 {
     struct target *t = p->t;
     struct known_walk w = { 0 };
+    AUTO(missing_clear) struct missing m = { 0 };
 
     for (struct known_file *f; (f = known_next(&t->known, &w));) {
         if (f->seen == t->scan_number)
@@ -312,10 +347,14 @@ static void act_on_missing(struct pass *p)
             pending_end(f);
             if (f->missing > FORGET_AFTER_SCANS)
                 known_remove(&t->known, f);
-        } else if (f->missing >= 2) {
+        } else if (f->missing >= 2 && !missing_add(&m, f)) {
             observe_missing(p, f);
         }
     }
+    if (m.count > 1)
+        qsort(m.files, m.count, sizeof(struct known_file *), by_file_name);
+    for (size_t i = 0; i < m.count; i++)
+        observe_missing(p, m.files[i]);
 }
 
 /* The room stays for the next scan, unless this one had uncommonly much to see. */

@@ -156,6 +156,15 @@ void scan_set_interval(struct scan *s, int64_t interval_ms)
     wake_all(s);
 }
 
+void scan_hold(struct scan *s, bool held)
+{
+    pthread_mutex_lock(&s->lock);
+    s->is_held = held;
+    pthread_mutex_unlock(&s->lock);
+    if (!held)
+        wake_all(s);
+}
+
 /* ---- the end ---- */
 
 /* With threads that are left behind the memory stays: they look at it when they come back. */

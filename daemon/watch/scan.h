@@ -4,8 +4,8 @@
  *
  * A directory goes to the thread of the mount that /proc/self/mountinfo names for its path, by
  * text; it moves to another thread when that changes. The threads own the directories (target.h)
- * and everything that is known of them; they tell the loop in batches, and wait when the loop does
- * not keep up. Thread: every function here is for the loop.
+ * and everything that is known of them; they tell the loop in batches, and wait when the loop, or
+ * who holds them, does not keep up. Thread: every function here is for the loop.
  */
 #ifndef WATCH_SCAN_H
 #define WATCH_SCAN_H
@@ -57,6 +57,12 @@ int scan_now(struct scan *s, uint64_t id, struct sewa_error *err); /* a scan, as
 int scan_hint(struct scan *s, uint64_t id, const char *name, struct sewa_error *err); /* target.h */
 
 void scan_set_interval(struct scan *s, int64_t interval_ms);
+
+/*
+ * While it is held, the threads tell nothing more but what is on its way, and wait: a million files
+ * that vanish at once must not wait in memory for the disk.
+ */
+void scan_hold(struct scan *s, bool held);
 
 /* End the threads; listener->stopped() comes on the loop, and s is freed before it. */
 void scan_stop(struct scan *s);

@@ -340,8 +340,28 @@ static void test_the_loop_is_slow(void **state)
 
     start_on_many(b, 5000);
     usleep(200 * 1000); /* the loop does something else */
+    turn(b);
+    assert_true(b->count <= 600); /* no more than these were on their way */
     wait_for(b, 1, PROVEN, NULL, 5000);
     assert_int_equal(told(b, 1, REPORT_FOUND, NULL), 5000);
+}
+
+static void test_holding(void **state)
+{
+    struct bench *b = *state;
+
+    start_on_many(b, 5000);
+    wait_for(b, 1, FOUND, NULL, 100);
+    scan_hold(b->scan, true);
+    for (int i = 0; i < 20; i++)
+        turn(b); /* what was on its way */
+    size_t before = b->count;
+    for (int i = 0; i < 20; i++)
+        turn(b);
+    assert_int_equal(b->count, before);
+    assert_true(before < 5000);
+    scan_hold(b->scan, false);
+    wait_for(b, 1, PROVEN, NULL, 5000);
 }
 
 static void test_stopping_while_the_thread_waits_for_the_loop(void **state)
@@ -350,6 +370,7 @@ static void test_stopping_while_the_thread_waits_for_the_loop(void **state)
 
     start_on_many(b, 3000);
     usleep(200 * 1000);
+    scan_hold(b->scan, true);
     stop(b);
     assert_int_equal(b->abandoned, 0);
 }
@@ -760,6 +781,7 @@ int main(void)
         TEST(test_several_directories),
         TEST(test_a_bad_directory),
         TEST(test_the_loop_is_slow),
+        TEST(test_holding),
         TEST(test_stopping_while_the_thread_waits_for_the_loop),
         TEST(test_a_thread_for_each_mount),
         TEST(test_directories_follow_their_mount),
