@@ -2,7 +2,7 @@
 """mutate - do the tests notice when the code is wrong?
 
     tests/mutation/mutate.py [--count N] [--seed N] [--rooms a,b] [--files a.c,b.c] [--parallel N]
-                             [--stage unit|all] [--directory DIR] [--report FILE]
+                             [--stage unit|all] [--directory DIR] [--report FILE] [--again FILE]
     tests/mutation/mutate.py --list [--rooms a,b]      only count the places
 
 Takes a sample of places (sites.py), the same number of each kind in each room as far as there are some, and for
@@ -11,6 +11,8 @@ none fails, builds everything and runs the rest, the quickest tests first, until
 does not compile is replaced by another one. What no test notices is a survivor. Survivors that were
 looked at and found to change nothing that anybody may rely on stand in survivors.txt with a reason: they are
 shown, and not counted. The last lines are a table by room.
+
+--stage unit stops behind the room's own tests; --again FILE tries the survivors of a --report once more.
 
 The checkout is never touched. By hand, and in tests/run.sh --long. Needs what the tests need.
 """
@@ -215,9 +217,18 @@ class Sample:
         for kinds in self.queues.values():
             for queue in kinds.values():
                 chance.shuffle(queue)
+        if options.again:
+            self._keep(options.again)
         self.turn = {room: 0 for room in self.queues}
         self.given = {room: 0 for room in self.queues}
         self.left = options.count
+
+    def _keep(self, report):
+        with open(report) as f:
+            wanted = {line.rstrip("\n").split("\t")[2] for line in f if line.startswith("SURVIVED\t")}
+        for kinds in self.queues.values():
+            for kind, queue in kinds.items():
+                kinds[kind] = [s for s in queue if sites.key(s, self.texts[s.path]) in wanted]
 
     def _share(self, room):  # rooms by the root of their size: small ones are looked at, large ones more
         return self.given[room] / (self.sizes[room] ** 0.5)
@@ -307,6 +318,7 @@ def main():
     parser.add_argument("--stage", choices=("unit", "all"), default="all")
     parser.add_argument("--directory", default=os.path.join(TOP, "build", "mutation"))
     parser.add_argument("--report")
+    parser.add_argument("--again")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
 
