@@ -130,10 +130,20 @@ class Tree:
     def passes(self, test, limit):
         environment = dict(self.environment, **test.environment)
         good = self._run(test.command, limit, test.directory or self.build, environment)
+        self._end_strays()
         for name in os.listdir(self.scratch):
             path = os.path.join(self.scratch, name)
             shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else os.unlink(path)
         return good
+
+    def _end_strays(self):
+        """A fault may leave processes behind that moved to groups of their own: none may disturb the next test."""
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if os.readlink("/proc/%s/exe" % pid).startswith(self.build + "/"):
+                    os.kill(int(pid), signal.SIGKILL)
+            except OSError:
+                continue
 
     def write(self, path, text):
         with open(os.path.join(self.source, path), "w") as f:
