@@ -174,6 +174,7 @@ static int read_check(struct sewa_document *d, const json_t *o, const struct sew
     k->analytic = sewa_get_number(gradient, "analytic");
     k->numeric = sewa_get_number(gradient, "numeric");
     k->relative_error = sewa_get_number(gradient, "relative_error");
+    k->tolerance = sewa_get_number(gradient, "tolerance");
     k->is_gradient_right = sewa_get_bool(gradient, "ok");
     *ret = k;
     return read_traits(d, json_object_get(o, "traits"), k, err);

@@ -1,23 +1,21 @@
 /*
- * command_evaluator - sewactl evaluator list. Checking one is a job: command_submit.c.
+ * command_evaluator - sewactl evaluator list and show. Checking one is a job: command_submit.c.
  */
 #include <inttypes.h>
 #include <string.h>
 
 #include "../cleanup.h"
 #include "commands.h"
+#include "record.h"
 
 /* As one would type it, near enough for people. */
-static void put_command(struct table *t, const struct sewa_evaluator *e)
+static void put_command(struct text *line, const struct sewa_evaluator *e)
 {
-    AUTO(sewa_text_clear) struct text line = { 0 };
-
     for (size_t i = 0; i < e->argument_count; i++) {
         bool plain = e->command[i][0] && !strpbrk(e->command[i], " \t\n'\"");
-        sewa_text_printf(&line, "%s%s%s%s", i ? " " : "", plain ? "" : "'", e->command[i],
+        sewa_text_printf(line, "%s%s%s%s", i ? " " : "", plain ? "" : "'", e->command[i],
                          plain ? "" : "'");
     }
-    table_cell(t, sewa_text_get(&line));
 }
 
 static int show_table(struct context *c, const struct sewa_evaluator_list *l)
@@ -34,7 +32,9 @@ static int show_table(struct context *c, const struct sewa_evaluator_list *l)
     for (size_t i = 0; i < l->count; i++) {
         table_cell(t, l->items[i].name);
         table_cellf(t, "%" PRId64 " s", l->items[i].timeout_seconds);
-        put_command(t, &l->items[i]);
+        AUTO(sewa_text_clear) struct text command = { 0 };
+        put_command(&command, &l->items[i]);
+        table_cell(t, sewa_text_get(&command));
     }
     return print_table(c, t);
 }
@@ -59,5 +59,34 @@ int command_evaluator_list(struct context *c, const struct arguments *a)
             print_name(c, l.items[i].name);
     }
     sewa_evaluator_list_clear(&l);
+    return status;
+}
+
+static int show(struct context *c, const struct sewa_evaluator *e)
+{
+    AUTO(sewa_text_clear) struct text t = { 0 }, command = { 0 };
+
+    put_command(&command, e);
+    record_text(&t, "name", e->name);
+    record_text(&t, "command", sewa_text_get(&command));
+    record_textf(&t, "timeout", "%" PRId64 " s for one evaluation", e->timeout_seconds);
+    return record_print(c, &t);
+}
+
+int command_evaluator_show(struct context *c, const struct arguments *a)
+{
+    struct sewa_evaluator e = { 0 };
+    struct sewa_error err;
+    int status = EXIT_OK;
+
+    if (sewa_evaluator_show(c->client, a->operands[0], &e, &err) < 0)
+        return explain(c, &err);
+    if (c->format == FORMAT_TABLE)
+        status = show(c, &e);
+    else if (c->format == FORMAT_NAME)
+        print_name(c, e.name);
+    else
+        print_json(c, e.json);
+    sewa_evaluator_clear(&e);
     return status;
 }

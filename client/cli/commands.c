@@ -233,6 +233,8 @@ static const struct command commands[] = {
 
     { "evaluator", "list", NULL, 0, 0, "show the evaluators that are configured", NULL, NULL,
       FORMATS_ALL, command_evaluator_list },
+    { "evaluator", "show", "NAME", 1, 1, "show one evaluator", NULL, NULL, FORMATS_ALL,
+      command_evaluator_show },
     { "evaluator", "check", "NAME", 1, 1, "try an evaluator on checkpoints",
       "One evaluation with timings, and its gradient against finite differences. Exit status 1 "
       "with --wait when the gradient is wrong.",

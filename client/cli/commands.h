@@ -17,6 +17,7 @@ int command_checkpoint_show(struct context *c, const struct arguments *a);
 int command_method_list(struct context *c, const struct arguments *a);
 int command_method_show(struct context *c, const struct arguments *a);
 int command_evaluator_list(struct context *c, const struct arguments *a);
+int command_evaluator_show(struct context *c, const struct arguments *a);
 int command_evaluator_check(struct context *c, const struct arguments *a);
 int command_job_submit(struct context *c, const struct arguments *a);
 int command_job_plan(struct context *c, const struct arguments *a);

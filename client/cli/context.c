@@ -164,6 +164,10 @@ static const struct option *option_of_field(const struct arguments *a, const cha
         if (same && (m == n || (m > n && field[n] == '/') || (m < n && pointer[m] == '/')))
             return a->given[i].option;
     }
+    /* what is missing was not given */
+    for (const struct option *o = a->command->options; n > 0 && o && o->name; o++)
+        if (o->field && strcmp(o->field, pointer) == 0)
+            return o;
     return NULL;
 }
 

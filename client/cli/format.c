@@ -36,6 +36,15 @@ const char *format_number(double x, char ret[FORMAT_SIZE])
     return ret;
 }
 
+const char *format_percent(double share, char ret[FORMAT_SIZE])
+{
+    if (isfinite(share))
+        snprintf(ret, FORMAT_SIZE, "%.2g %%", share * 100);
+    else
+        snprintf(ret, FORMAT_SIZE, "-");
+    return ret;
+}
+
 const char *format_count(int64_t n, char ret[FORMAT_SIZE])
 {
     if (n < 0)
@@ -49,6 +58,8 @@ const char *format_duration(double seconds, char ret[FORMAT_SIZE])
 {
     if (!(seconds >= 0) || seconds > 1e9)
         snprintf(ret, FORMAT_SIZE, "-");
+    else if (seconds > 0 && seconds < 0.000995)
+        snprintf(ret, FORMAT_SIZE, "%.2g ms", seconds * 1000);
     else if (seconds < 0.995)
         snprintf(ret, FORMAT_SIZE, "%.2g s", seconds);
     else if (seconds < 59.5)

@@ -11,6 +11,7 @@
 
 const char *format_bytes(int64_t bytes, char ret[FORMAT_SIZE]);     /* "1.4 MB" */
 const char *format_number(double x, char ret[FORMAT_SIZE]);         /* "0.7069", "-" for NaN */
+const char *format_percent(double share, char ret[FORMAT_SIZE]);    /* "1.5 %" of 0.015 */
 const char *format_count(int64_t n, char ret[FORMAT_SIZE]);         /* "-" below 0 */
 const char *format_duration(double seconds, char ret[FORMAT_SIZE]); /* "0.38 s", "3 min 12 s" */
 const char *format_age(int64_t then_ms, int64_t now_ms, char ret[FORMAT_SIZE]); /* "5m" */

@@ -248,9 +248,12 @@ static void put_check(struct text *to, const struct sewa_check *k, bool color)
     sewa_text_printf(to, "%-15s ", "gradient");
     tint_append(to, k->is_gradient_right ? TINT_GOOD : TINT_BAD, color,
                 k->is_gradient_right ? "right" : "WRONG", 5);
-    sewa_text_printf(to, ": slope %s, by finite differences %s (relative error %s)\n",
+    sewa_text_printf(to, ": slope %s, by finite differences %s: the error is %s",
                      format_number(k->analytic, a), format_number(k->numeric, b),
-                     format_number(k->relative_error, e));
+                     format_percent(k->relative_error, e));
+    if (!isnan(k->tolerance))
+        sewa_text_printf(to, ", %s is allowed", format_percent(k->tolerance, e));
+    sewa_text_put(to, "\n");
 }
 
 void job_view(struct text *to, const struct sewa_job *job, size_t width, bool color)

@@ -283,6 +283,18 @@ static int read_word(struct reader *r, const char *word)
     return 0;
 }
 
+static int no_verb(const struct reader *r)
+{
+    const struct cli *cli = r->a->cli;
+    AUTO(sewa_text_clear) struct text verbs = { 0 };
+
+    for (size_t i = 0; i < cli->command_count; i++)
+        if (strcmp(cli->commands[i].noun, r->a->noun) == 0)
+            sewa_text_printf(&verbs, "%s%s", verbs.length ? ", " : "", cli->commands[i].verb);
+    return sewa_fail(r->err, SEWA_E_INVALID, "what is to be done with '%s'? There are %s",
+                     r->a->noun, sewa_text_get(&verbs));
+}
+
 static int check_complete(const struct reader *r)
 {
     const struct arguments *a = r->a;
@@ -290,7 +302,7 @@ static int check_complete(const struct reader *r)
     if (!a->noun)
         return sewa_fail(r->err, SEWA_E_INVALID, "no command is named");
     if (!a->command)
-        return sewa_fail(r->err, SEWA_E_INVALID, "what is to be done with '%s'?", a->noun);
+        return no_verb(r);
     if ((int)a->operand_count < a->command->least)
         return sewa_fail(r->err, SEWA_E_INVALID, "%s is missing", a->command->operands);
     return 0;

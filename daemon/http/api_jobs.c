@@ -268,7 +268,7 @@ static int read_filter(struct api *a, struct request *rq, struct job_filter *f, 
         if (rc < 0)
             return rc;
         if (rc == 0)
-            return sewa_fail(err, SEWA_E_UNKNOWN_NAME, "there is no run '%.80s'", run);
+            return run_unknown(store_reader(a->o.store), run, SEWA_E_UNKNOWN_NAME, "", err);
         f->run_id = row.id;
     }
     int rc = query_label(rq, label, &f->label_value, err);

@@ -111,7 +111,7 @@ int find_run(struct api *a, const struct request *rq, struct run_row *ret, struc
     int rc = run_find(store_reader(a->o.store), rq->parameters[0], ret, err);
 
     if (rc == 0)
-        return sewa_fail(err, SEWA_E_NOT_FOUND, "there is no run '%.80s'", rq->parameters[0]);
+        return run_unknown(store_reader(a->o.store), rq->parameters[0], SEWA_E_NOT_FOUND, "", err);
     return rc < 0 ? rc : 0;
 }
 

@@ -36,9 +36,10 @@ static json_t *gradient_report(size_t k, const struct check_answers *a)
     double size = fmax(fmax(fabs(analytic), fabs(numeric)), 1e-3 * fabs(a->loss[0]));
     double error = size > 0 ? fabs(analytic - numeric) / size : 0;
 
-    return json_pack("{s:o, s:o, s:o, s:b}", "analytic", json_number_or_null(analytic), "numeric",
-                     json_number_or_null(numeric), "relative_error", json_number_or_null(error),
-                     "ok", isfinite(error) && error <= tolerance);
+    return json_pack("{s:o, s:o, s:o, s:f, s:b}", "analytic", json_number_or_null(analytic),
+                     "numeric", json_number_or_null(numeric), "relative_error",
+                     json_number_or_null(error), "tolerance", tolerance, "ok",
+                     isfinite(error) && error <= tolerance);
 }
 
 json_t *check_report(size_t k, const struct check_answers *a)

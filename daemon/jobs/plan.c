@@ -239,7 +239,8 @@ static int consider_run(const struct run_row *row, void *arg, struct sewa_error 
 }
 
 /* There may be any number of runs: the nearest one is named alone. */
-static int unknown_run(struct db *db, const char *run, struct sewa_error *err)
+int run_unknown(struct db *db, const char *run, int code, const char *pointer,
+                struct sewa_error *err)
 {
     struct nearest_run n;
 
@@ -247,7 +248,7 @@ static int unknown_run(struct db *db, const char *run, struct sewa_error *err)
     int rc = run_list(db, NULL, RUNS_CONSIDERED, consider_run, &n, err);
     if (rc < 0)
         return rc;
-    return sewa_fail_at(err, SEWA_E_UNKNOWN_NAME, "/run", "there is no run '%s'%s%s%s", run,
+    return sewa_fail_at(err, code, pointer, "there is no run '%.80s'%s%s%s", run,
                         n.nearest.name ? "; is it '" : "", n.nearest.name ? n.name : "",
                         n.nearest.name ? "'?" : "");
 }
@@ -328,7 +329,7 @@ static int find_of_run(struct making *m, struct sewa_error *err)
     if (rc < 0)
         return rc;
     if (rc == 0)
-        return unknown_run(m->db, q->run, err);
+        return run_unknown(m->db, q->run, SEWA_E_UNKNOWN_NAME, "/run", err);
     m->plan->run_id = o.run.id;
     m->plan->run_name = strdup(o.run.name);
     rc = m->plan->run_name ? find_on_axis(&o, err) : no_memory(err);

@@ -96,4 +96,8 @@ json_t *job_plan_state(const struct job_plan *p);
 /* What dry_run shows: the same in words that the API documents. */
 json_t *job_plan_show(const struct job_plan *p);
 
+/* Refuse the name of a run with this code: which one was meant, perhaps. */
+int run_unknown(struct db *db, const char *run, int code, const char *pointer,
+                struct sewa_error *err);
+
 #endif

@@ -197,6 +197,10 @@ class Digits(SharedServiceTest):
             self.ctl("job", "submit", *words).expect(3, said)
             self.ctl("job", "plan", *words).expect(3, said)
         self.ctl("job", "list", "-r", "nobody").expect(3, "there is no run 'nobody'")
+        self.ctl("job", "list", "-r", "digts").expect(3, "'digts'; is it 'digits'?")
+        self.ctl("run", "show", "digts").expect(3, "there is no run 'digts'; is it 'digits'?")
+        self.ctl("checkpoint", "list", "tyo").expect(3, "is it 'toy'?")
+        self.ctl("evaluator", "show", "digit").expect(3, "is it 'digits'?")
         self.ctl("evaluator", "check", "digit", "-r", "digits").expect(3, "is it 'digits'?")
         self.ctl("job", "submit", "-r", "digits", "-e", "digits", "-p", "iteration=3").expect(
             1, "--param: unknown field 'iteration'; is it 'iterations'? There are estimator, ")
@@ -229,7 +233,13 @@ class Digits(SharedServiceTest):
         self.assertIn("sewa-mlp serve", self.ctl("evaluator", "list").expect(0).out)
         self.assertEqual(set(self.ctl("evaluator", "list", "-o", "name").out.split()),
                          {"digits", "broken", "once"})
+        self.assertIn("command         %s serve\n" % binary("sewa-mlp"),
+                      self.ctl("evaluator", "show", "digits").expect(0).out)
+        self.assertEqual(self.ctl("evaluator", "show", "digits", "-o", "json").json(),
+                         self.sewad.get("/api/v1/evaluators/digits"))
+        self.ctl("job", "submit", "-r", "digits").expect(1, "--evaluator: method 'sewa' needs")
         outcome = self.ctl("evaluator", "check", "digits", "--run", "digits", "--wait").expect(0)
+        self.assertIn(", 5 % is allowed\n", outcome.out)
         self.assertIn("gradient        right: slope", outcome.out)
         self.assertIn("metrics         accuracy (max)", outcome.out)
         self.ctl("evaluator", "check", "broken", "--run", "toy", "--wait").expect(7)

@@ -407,6 +407,7 @@ struct sewa_check {
     double seconds_loss_only; /**< a later one, without */
     bool has_gradient;        /**< the slope was compared with finite differences */
     double analytic, numeric, relative_error;
+    double tolerance; /**< the largest relative error that is right */
     bool is_gradient_right;
     size_t split_count;
     const struct sewa_check_split *splits;

@@ -59,6 +59,20 @@ static void numbers(void **state)
     assert_string_equal(format_count(12, text), "12");
 }
 
+static void percents(void **state)
+{
+    (void)state;
+    static const struct {
+        double share;
+        const char *text;
+    } rows[] = { { 0.0154, "1.5 %" },     { 0.05, "5 %" },      { 0, "0 %" },
+                 { 0.000123, "0.012 %" }, { (double)NAN, "-" }, { (double)INFINITY, "-" } };
+    char buffer[FORMAT_SIZE];
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        assert_string_equal(format_percent(rows[i].share, buffer), rows[i].text);
+}
+
 static void durations(void **state)
 {
     (void)state;
@@ -68,6 +82,9 @@ static void durations(void **state)
     } rows[] = {
         { 0, "0 s" },
         { 0.384, "0.38 s" },
+        { 0.001, "0.001 s" },
+        { 0.00035, "0.35 ms" },
+        { 8.8e-05, "0.088 ms" },
         { 0.994, "0.99 s" },
         { 0.996, "1.0 s" },
         { 9.94, "9.9 s" },
@@ -117,8 +134,8 @@ static void times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes), cmocka_unit_test(numbers), cmocka_unit_test(durations),
-        cmocka_unit_test(ages),  cmocka_unit_test(times),
+        cmocka_unit_test(bytes),     cmocka_unit_test(numbers), cmocka_unit_test(percents),
+        cmocka_unit_test(durations), cmocka_unit_test(ages),    cmocka_unit_test(times),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

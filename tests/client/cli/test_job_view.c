@@ -167,6 +167,7 @@ static void checks(void **state)
                             .analytic = -1.5,
                             .numeric = -1.25,
                             .relative_error = 0.2,
+                            .tolerance = 0.05,
                             .split_count = 2,
                             .splits = splits,
                             .metric_count = 1,
@@ -179,8 +180,17 @@ static void checks(void **state)
                         "splits          train (400 examples), report\n"
                         "metrics         accuracy (max)\n"
                         "tensors         4 parameters, 1 others\n"
-                        "gradient        WRONG: slope -1.5000, by finite differences -1.2500 "
-                        "(relative error 0.2000)\n");
+                        "gradient        WRONG: slope -1.5000, by finite differences -1.2500: "
+                        "the error is 20 %, 5 % is allowed\n");
+    k.tolerance = NONE; /* an older service */
+    k.is_gradient_right = true;
+    check_ends_with(&k, "loss            0.5000\n"
+                        "time            0.25 s with gradient (the first one), 0.12 s without\n"
+                        "splits          train (400 examples), report\n"
+                        "metrics         accuracy (max)\n"
+                        "tensors         4 parameters, 1 others\n"
+                        "gradient        right: slope -1.5000, by finite differences -1.2500: "
+                        "the error is 20 %\n");
     k.has_gradient = false;
     k.seconds_loss_only = NONE;
     k.metric_count = k.split_count = 0;

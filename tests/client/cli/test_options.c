@@ -20,7 +20,7 @@ struct row {
 
 static const struct row rows[] = {
     { "", "no command is named", "sewactl" },
-    { "job", "what is to be done with 'job'?", "sewactl job" },
+    { "run", "what is to be done with 'run'? There are list, show, create, delete", "sewactl run" },
     { "jobs", "'jobs'; is it 'job'?", "sewactl" },
     { "xyzzy", "there is no command 'xyzzy'", "sewactl" },
     { "job|sumbit", "'job sumbit'; is it 'submit'?", "sewactl job" },
