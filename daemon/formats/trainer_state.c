@@ -95,37 +95,29 @@ static bool is_state_part(const char *part, size_t n)
     return false;
 }
 
-/* "optim.state.": what such a dictionary of PyTorch's looks like, at any depth. 0: it is not there;
- * otherwise the length of the name up to there, "app.optim". */
-static size_t find_optimizer(const char *name)
+/* "optim.state.": what such a dictionary of PyTorch's looks like, at any depth. */
+static bool is_optimizer_before(const char *name, const char *dot)
 {
-    static const char *const next[] = { ".state.", ".param_groups." };
+    const char *part = dot;
     struct words w;
 
-    for (size_t i = 0; i < COUNT_OF(next); i++)
-        for (const char *at = strstr(name, next[i]); at; at = strstr(at + 1, next[i])) {
-            const char *part = at;
-            while (part > name && part[-1] != '.')
-                part--;
-            split(part, (size_t)(at - part), &w);
-            if (is_optimizer(&w))
-                return (size_t)(at - name);
-        }
-    return 0;
+    while (part > name && part[-1] != '.')
+        part--;
+    split(part, (size_t)(dot - part), &w);
+    return is_optimizer(&w);
 }
 
 /* What optimizers call the moments that they keep of a parameter. */
-static const char *ending_of_moment(const char *name)
+static bool is_moment(const char *part)
 {
     static const char *const moments[] = { "exp_avg",  "exp_avg_sq", "max_exp_avg_sq",
                                            "exp_inf",  "square_avg", "momentum_buffer",
                                            "acc_delta" };
-    const char *last = strrchr(name, '.');
 
-    for (size_t i = 0; last && i < COUNT_OF(moments); i++)
-        if (strcmp(last + 1, moments[i]) == 0)
-            return last;
-    return NULL;
+    for (size_t i = 0; i < COUNT_OF(moments) && strchr("emsa", *part); i++)
+        if (strcmp(part, moments[i]) == 0)
+            return true;
+    return false;
 }
 
 /* The first part of the name before: neighbours share it, and a table may have a million names. */
@@ -135,25 +127,42 @@ struct first_part {
     bool is_state;
 };
 
-/* How much of the name says which state it is of; 0: no part of it does. */
-static size_t state_length(const char *name, struct first_part *f)
+/*
+ * How much of the name says which state it is of. 0: no part of it does; then *ret_moment is the
+ * end that says it, with its dot, or NULL. A table may have a million names, nearly all without
+ * any.
+ */
+static size_t state_length(const char *name, struct first_part *f, const char **ret_moment)
 {
-    size_t n = strcspn(name, ".");
+    const char *dot = strchrnul(name, '.'), *last = NULL;
+    size_t n = (size_t)(dot - name);
 
+    *ret_moment = NULL;
     if (!f->text || n != f->n || memcmp(name, f->text, n) != 0)
         *f = (struct first_part){ name, n, is_state_part(name, n) };
-    return f->is_state ? n : find_optimizer(name);
+    if (f->is_state)
+        return n;
+    for (; *dot; dot = strchrnul(dot + 1, '.')) {
+        if ((strncmp(dot, ".state.", 7) == 0 || strncmp(dot, ".param_groups.", 14) == 0) &&
+            is_optimizer_before(name, dot))
+            return (size_t)(dot - name);
+        last = dot;
+    }
+    if (last && is_moment(last + 1))
+        *ret_moment = last;
+    return 0;
 }
 
 bool trainer_state_of(const char *name, char ret[TRAINER_STATE_SIZE])
 {
     struct first_part f = { .text = NULL };
-    size_t n = state_length(name, &f);
-    const char *ending = n == 0 ? ending_of_moment(name) : NULL;
-    if (n == 0 && !ending)
+    const char *moment;
+    size_t n = state_length(name, &f, &moment);
+
+    if (n == 0 && !moment)
         return false;
-    if (ending)
-        snprintf(ret, TRAINER_STATE_SIZE, "*%s", ending);
+    if (moment)
+        snprintf(ret, TRAINER_STATE_SIZE, "*%s", moment);
     else
         snprintf(ret, TRAINER_STATE_SIZE, "%.*s", (int)n, name);
     return true;
@@ -162,11 +171,11 @@ bool trainer_state_of(const char *name, char ret[TRAINER_STATE_SIZE])
 static size_t count_state(const struct layout *l)
 {
     struct first_part f = { .text = NULL };
+    const char *moment;
     size_t count = 0;
 
     for (size_t i = 0; i < l->count; i++)
-        count += state_length(l->tensors[i].name, &f) > 0 ||
-                 ending_of_moment(l->tensors[i].name) != NULL;
+        count += state_length(l->tensors[i].name, &f, &moment) > 0 || moment;
     return count;
 }
 

@@ -30,20 +30,6 @@ static bool is_one_of(const char *part, size_t n, const char *const *words)
 static const char *const adapter_words[] = { "lora", "dora", "loha", "lokr", "hada",
                                              "oft",  "boft", "vera", NULL };
 
-/* A word of a part: "lora_A", "to_q_lora", "hada_w1_a", "lora_magnitude_vector". */
-static bool is_adapter_part(const char *part, size_t n)
-{
-    for (size_t i = 0; i < n;) {
-        size_t length = 0;
-        while (i + length < n && part[i + length] != '_')
-            length++;
-        if (strchr("ldhobvLDHOBV", part[i]) && is_one_of(part + i, length, adapter_words))
-            return true;
-        i += length + 1;
-    }
-    return false;
-}
-
 /*
  * PEFT keeps its adapters below this, whatever kind they are; the vectors of IA3 multiply what they
  * are of, each by itself, and their mean is theirs.
@@ -53,18 +39,20 @@ static bool is_of_peft(const char *name)
     return strncmp(name, "base_model.model.", 17) == 0 && !strstr(name, ".ia3_");
 }
 
+/* A word of the name: "lora_A", "to_q_lora", "hada_w1_a", "lora_magnitude_vector". */
 static bool is_of_adapter(const char *name)
 {
     if (is_of_peft(name))
         return true;
-    for (const char *part = name;; part++) {
-        size_t n = strcspn(part, ".");
-        if (is_adapter_part(part, n))
+    for (const char *word = name; *word; word++) {
+        size_t n = strcspn(word, "._");
+        if (n >= 3 && n <= 4 && is_one_of(word, n, adapter_words))
             return true;
-        part += n;
-        if (!*part)
+        word += n;
+        if (!*word)
             return false;
     }
+    return false;
 }
 
 /* ---- quantised weights ---- */
@@ -116,7 +104,7 @@ static const char *quantised_by(const struct layout *l, const struct tensor *t)
 
     if (is_one_of(last, n, gptq) && is_packed(t))
         return "GPTQ or AWQ";
-    if (is_one_of(last, n, bitsandbytes) || strstr(t->name, ".quant_state."))
+    if (is_one_of(last, n, bitsandbytes) || strncmp(last, "bitsandbytes__", 14) == 0)
         return "bitsandbytes";
     if (is_one_of(last, n, scales))
         for (size_t i = 0; packed[i]; i++)

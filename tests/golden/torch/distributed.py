@@ -274,6 +274,7 @@ def place_twice(places, entries):
 
 NOWHERE = "an entry of storage_data does not say where it is"
 hostile("bad_path.dcp", "corrupt", NOWHERE, set_weight(relative_path="../bad_path.dcp/__0_0.distcp"))
+hostile("bad_folder.dcp", "corrupt", NOWHERE, set_weight(relative_path="folder/__0_0.distcp"))
 hostile("bad_hidden.dcp", "corrupt", NOWHERE, set_weight(relative_path=".metadata"))
 hostile("bad_offset.dcp", "corrupt", NOWHERE, set_weight(offset=-1))
 hostile("bad_length.dcp", "corrupt", NOWHERE, set_weight(length=-1))

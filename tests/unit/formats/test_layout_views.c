@@ -388,7 +388,7 @@ static void test_what_was_left_is_bounded(void **state)
     AUTOPTR(layout_builder_free) struct layout_builder *b = layout_builder_new("test");
     AUTOPTR(layout_free) struct layout *l = NULL;
     struct sewa_error err = { 0 };
-    char name[16];
+    char name[32];
 
     for (int i = 0; i < LAYOUT_LEFT_MAX + 5; i++) {
         snprintf(name, sizeof name, "part %d", i);
