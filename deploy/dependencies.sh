@@ -14,6 +14,11 @@ libssl-dev libopenblas-pthread-dev"
 tools="curl ca-certificates jq procps"
 test="libcmocka-dev clang clang-format python3 python3-numpy qemu-user binutils"
 
+# NEON kernels are compiled and emulated where they are not at home.
+cross() {
+    [ "$(dpkg --print-architecture)" != amd64 ] || echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+}
+
 # The libraries of clang's sanitizers and fuzzer have the version of its clang in their name.
 clang_runtime() {
     # shellcheck source=/dev/null
@@ -27,8 +32,8 @@ clang_runtime() {
 wanted="$build $tools"
 case "${1:-}" in
 '') ;;
---test) wanted="$wanted $test $(clang_runtime)" ;;
---bench) wanted="$wanted $test $(clang_runtime) wrk" ;;
+--test) wanted="$wanted $test $(clang_runtime) $(cross)" ;;
+--bench) wanted="$wanted $test $(clang_runtime) $(cross) wrk" ;;
 *)
     echo "usage: deploy/dependencies.sh [--test | --bench]" >&2
     exit 2

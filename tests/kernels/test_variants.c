@@ -2,7 +2,7 @@
  * test_variants - every table of kernels that this processor can run against the reference, to the
  * bit (all NaNs are equal): odd lengths, unaligned inputs, NaN, infinities, subnormals, zero
  * weights, and canaries around every result. The reference runs against itself, too, so that a
- * processor that has nothing else still executes it.
+ * processor that has nothing else still executes it. An argument names the one table to compare.
  */
 #include "support/support.h"
 
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "kernels/offered.h"
 #include "numerics/convert.h"
 #include "numerics/kernels.h"
 
@@ -156,6 +157,8 @@ static void guarded_check(const struct guarded *g)
 }
 
 /* Calls the body for every table, type and length. */
+static const char *only; /* NULL: every table */
+
 typedef void (*compare_fn)(const struct kernels *k, size_t type, size_t n);
 
 static void for_everything(compare_fn compare)
@@ -163,7 +166,7 @@ static void for_everything(compare_fn compare)
     const struct kernels *k;
 
     for (size_t v = 0; (k = kernels_at(v)) != NULL; v++) {
-        for (size_t t = 0; t < COUNT_OF(types); t++) {
+        for (size_t t = 0; t < COUNT_OF(types) && (!only || strcmp(only, k->name) == 0); t++) {
             for (size_t l = 0; l < COUNT_OF(lengths); l++) {
                 random_state = t * 1000 + l;
                 has_wild = true;
@@ -474,9 +477,17 @@ static void test_subnormals(void **state)
     }
 }
 
-int main(void)
+/* What is not offered would be compared with nothing. */
+static void test_all_tables_are_there(void **state)
+{
+    (void)state;
+    offered_check();
+}
+
+int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_tables_are_there),
         cmocka_unit_test(test_elementwise),
         cmocka_unit_test(test_from_f64),
         cmocka_unit_test(test_from_f64_every_code),
@@ -486,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_one_value_that_is_not_finite),
     };
 
+    only = argc > 1 ? argv[1] : NULL;
     for (size_t v = 0; kernels_at(v); v++)
         printf("kernels: %s\n", kernels_at(v)->name);
     return cmocka_run_group_tests(tests, NULL, NULL);

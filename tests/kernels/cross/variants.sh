@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")/../../.." && pwd)
 compiler=aarch64-linux-gnu-gcc
 for program in $compiler qemu-aarch64; do
     if ! command -v $program >/dev/null; then
-        echo "skipped: there is no $program (Debian: gcc-aarch64-linux-gnu, qemu-user)"
+        echo "skipped: there is no $program (Debian: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, qemu-user)"
         exit 77
     fi
 done
@@ -19,4 +19,4 @@ $compiler -std=gnu11 -O2 -static -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-missin
     -I"$here/tests/kernels/cross" -I"$here/daemon" -I"$here/proto" -I"$2" -I"$here/tests" \
     "$here"/daemon/numerics/*.c "$here/daemon/base/dtype.c" "$here/daemon/base/buf.c" \
     "$here/proto/error.c" "$here/tests/kernels/test_variants.c" -lm -o "$1/variants-aarch64"
-exec qemu-aarch64 "$1/variants-aarch64"
+exec qemu-aarch64 "$1/variants-aarch64" neon

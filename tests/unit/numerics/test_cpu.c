@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/offered.h"
 #include "numerics/kernels.h"
 
 static void test_tables_are_complete_and_named(void **state)
@@ -31,6 +32,12 @@ static void test_tables_are_complete_and_named(void **state)
     }
     assert_string_equal(kernels_at(0)->name, "reference");
     assert_null(kernels_at(i + 1));
+}
+
+static void test_what_the_processor_has_is_offered(void **state)
+{
+    (void)state;
+    offered_check();
 }
 
 static void test_the_fastest_is_the_default(void **state)
@@ -79,6 +86,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tables_are_complete_and_named),
+        cmocka_unit_test(test_what_the_processor_has_is_offered),
         cmocka_unit_test(test_the_fastest_is_the_default),
         cmocka_unit_test(test_an_unknown_name_shows_the_choices),
         cmocka_unit_test(test_the_environment_decides),
