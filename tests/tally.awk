@@ -27,7 +27,8 @@ FNR == NR {
     sub(/^[^:]*: /, "", entry)
     next
 }
-/^\[==========\] [0-9]+ test\(s\) run\./ { cases += $2; next }
+# newer versions of cmocka name the group first
+/^\[==========\] ([^ ]+: )?[0-9]+ test\(s\) run\./ { cases += $(NF - 2); next }
 /^Ran [0-9]+ tests? in / { cases += $2; next }
 
 function left_out(reason) {
