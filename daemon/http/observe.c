@@ -4,6 +4,7 @@
 #include "http/observe.h"
 
 #include "http/router.h"
+#include "http/server_body.h"
 #include "metrics/metrics.h"
 
 static int method_label(const struct request *rq)
@@ -23,7 +24,8 @@ void observe_request(const struct request *rq, int64_t now_ms)
 {
     if (rq->status == 0)
         return; /* the client left before there was an answer */
-    metric_add_at(METRIC_HTTP_REQUESTS, method_label(rq), metric_status((int)rq->status), 1);
+    metric_add_at3(METRIC_HTTP_REQUESTS, method_label(rq), metric_status((int)rq->status),
+                   rq->listener->side == ROUTE_WORKER ? METRIC_API_WORKER : METRIC_API_PUBLIC, 1);
     if (!rq->waited && !rq->streams) /* these take as long as their client wants */
         metric_observe(METRIC_HTTP_REQUEST, (double)(now_ms - rq->started_ms) / 1000);
 }

@@ -371,6 +371,12 @@ static void task_failed(struct worker *w, int i, const struct sewa_error *why)
         worker_failed(w, &err);
 }
 
+static void count_read(struct job *job, int64_t bytes)
+{
+    runner_count_read(job->runner, bytes);
+    metric_add(METRIC_WORKER_READ, bytes > 0 ? (uint64_t)bytes : 0);
+}
+
 static void prepare_result(struct worker *w, const json_t *message, const json_t *failure)
 {
     struct job *job = w->job;
@@ -387,7 +393,7 @@ static void prepare_result(struct worker *w, const json_t *message, const json_t
     }
     w->prepared = true;
     worker_proved(w);
-    runner_count_read(job->runner, json_integer_value(json_object_get(message, "bytes_read")));
+    count_read(job, json_integer_value(json_object_get(message, "bytes_read")));
     if (runner_stage(job->runner) != RUNNER_PREPARE)
         return; /* another worker was first */
     if (runner_prepared(job->runner, json_object_get(message, "traits"), &err) < 0)

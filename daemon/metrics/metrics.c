@@ -12,13 +12,16 @@
 enum { METRIC_NONE_COUNT = 1 };
 
 /* Every metric has an array of its own; a label without values counts as one. */
-#define COUNTER(name, wire, set1, set2, help) \
-    static metric_cell cells_##name[METRIC_##set1##_COUNT * METRIC_##set2##_COUNT];
+#define COUNTER3(name, wire, set1, set2, set3, help) \
+    static metric_cell                               \
+        cells_##name[METRIC_##set1##_COUNT * METRIC_##set2##_COUNT * METRIC_##set3##_COUNT];
+#define COUNTER(name, wire, set1, set2, help) COUNTER3(name, wire, set1, set2, NONE, help)
 #define SECONDS(name, wire, set1, set2, help) COUNTER(name, wire, set1, set2, help)
 #define GAUGE(name, wire, set1, set2, help)   COUNTER(name, wire, set1, set2, help)
 #define HISTOGRAM(name, wire, help)           static metric_cell cells_##name[HISTOGRAM_CELLS];
 #include "metrics/metrics.def"
 #undef COUNTER
+#undef COUNTER3
 #undef SECONDS
 #undef GAUGE
 #undef HISTOGRAM
@@ -31,16 +34,18 @@ METRIC_LABEL_SETS(LABEL_TABLE)
 static const struct metric_labels labels_NONE = { NULL, 1, NULL };
 
 const struct metric_row metric_table[METRIC_COUNT] = {
-#define COUNTER(name, wire, set1, set2, help) \
-    [METRIC_##name] = { TYPE_COUNTER, wire, help, &labels_##set1, &labels_##set2, cells_##name },
-#define SECONDS(name, wire, set1, set2, help) \
-    [METRIC_##name] = { TYPE_SECONDS, wire, help, &labels_##set1, &labels_##set2, cells_##name },
-#define GAUGE(name, wire, set1, set2, help) \
-    [METRIC_##name] = { TYPE_GAUGE, wire, help, &labels_##set1, &labels_##set2, cells_##name },
-#define HISTOGRAM(name, wire, help) \
-    [METRIC_##name] = { TYPE_HISTOGRAM, wire, help, &labels_NONE, &labels_NONE, cells_##name },
+#define ROW(type, name, wire, set1, set2, set3, help)                                \
+    [METRIC_##name] = { type,           wire,           help,        &labels_##set1, \
+                        &labels_##set2, &labels_##set3, cells_##name },
+#define COUNTER3(name, wire, set1, set2, set3, help) \
+    ROW(TYPE_COUNTER, name, wire, set1, set2, set3, help)
+#define COUNTER(name, wire, set1, set2, help) ROW(TYPE_COUNTER, name, wire, set1, set2, NONE, help)
+#define SECONDS(name, wire, set1, set2, help) ROW(TYPE_SECONDS, name, wire, set1, set2, NONE, help)
+#define GAUGE(name, wire, set1, set2, help)   ROW(TYPE_GAUGE, name, wire, set1, set2, NONE, help)
+#define HISTOGRAM(name, wire, help)           ROW(TYPE_HISTOGRAM, name, wire, NONE, NONE, NONE, help)
 #include "metrics/metrics.def"
 #undef COUNTER
+#undef COUNTER3
 #undef SECONDS
 #undef GAUGE
 #undef HISTOGRAM
@@ -58,15 +63,22 @@ static void add(metric_cell *cell, uint64_t n)
     atomic_fetch_add_explicit(cell, n, memory_order_relaxed);
 }
 
-static metric_cell *cell_at(enum metric m, enum metric_type type, int label1, int label2)
+static metric_cell *cell_at3(enum metric m, enum metric_type type, int label1, int label2,
+                             int label3)
 {
     const struct metric_row *row = &metric_table[m];
 
     assert(row->type == type);
     assert(label1 >= 0 && label1 < row->labels1->count);
     assert(label2 >= 0 && label2 < row->labels2->count);
+    assert(label3 >= 0 && label3 < row->labels3->count);
     (void)type;
-    return &row->cells[label1 * row->labels2->count + label2];
+    return &row->cells[(label1 * row->labels2->count + label2) * row->labels3->count + label3];
+}
+
+static metric_cell *cell_at(enum metric m, enum metric_type type, int label1, int label2)
+{
+    return cell_at3(m, type, label1, label2, 0);
 }
 
 /* Whole nanoseconds, so that a sum is exact and an addition is one instruction. */
@@ -85,6 +97,11 @@ void metric_add(enum metric m, uint64_t n)
 void metric_add_at(enum metric m, int label1, int label2, uint64_t n)
 {
     add(cell_at(m, TYPE_COUNTER, label1, label2), n);
+}
+
+void metric_add_at3(enum metric m, int label1, int label2, int label3, uint64_t n)
+{
+    add(cell_at3(m, TYPE_COUNTER, label1, label2, label3), n);
 }
 
 void metric_add_seconds(enum metric m, double seconds)

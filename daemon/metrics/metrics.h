@@ -17,6 +17,7 @@
 #define METRIC_LABEL_SETS(S) \
     S(METHOD, "method")      \
     S(STATUS, "status")      \
+    S(API, "api")            \
     S(JOB_STATE, "state")    \
     S(OUTCOME, "outcome")    \
     S(CHECKPOINT_STATE, "state")
@@ -37,6 +38,10 @@
     L(STATUS, 3XX, "3xx")       \
     L(STATUS, 4XX, "4xx")       \
     L(STATUS, 5XX, "5xx")
+
+#define METRIC_LABELS_API(L) \
+    L(API, PUBLIC, "public") \
+    L(API, WORKER, "worker")
 
 #define METRIC_LABELS_JOB_STATE(L)         \
     L(JOB_STATE, QUEUED, "queued")         \
@@ -64,12 +69,14 @@ METRIC_LABEL_SETS(METRIC_LABEL_ENUM)
 
 /* METRIC_HTTP_REQUESTS ... METRIC_COUNT */
 enum metric {
-#define COUNTER(name, wire, set1, set2, help) METRIC_##name,
-#define SECONDS(name, wire, set1, set2, help) METRIC_##name,
-#define GAUGE(name, wire, set1, set2, help)   METRIC_##name,
-#define HISTOGRAM(name, wire, help)           METRIC_##name,
+#define COUNTER(name, wire, set1, set2, help)        METRIC_##name,
+#define COUNTER3(name, wire, set1, set2, set3, help) METRIC_##name,
+#define SECONDS(name, wire, set1, set2, help)        METRIC_##name,
+#define GAUGE(name, wire, set1, set2, help)          METRIC_##name,
+#define HISTOGRAM(name, wire, help)                  METRIC_##name,
 #include "metrics/metrics.def"
 #undef COUNTER
+#undef COUNTER3
 #undef SECONDS
 #undef GAUGE
 #undef HISTOGRAM
@@ -78,10 +85,11 @@ enum metric {
 
 /*
  * Each function fits some kinds of metrics, with or without labels; using another one is a mistake
- * of ours (assert). label1 and label2 are enumerators of the metric's sets, 0 where it has none.
+ * of ours (assert). label1 to label3 are enumerators of the metric's sets, 0 where it has none.
  */
 void metric_add(enum metric m, uint64_t n); /* counter without labels */
 void metric_add_at(enum metric m, int label1, int label2, uint64_t n);
+void metric_add_at3(enum metric m, int label1, int label2, int label3, uint64_t n);
 void metric_add_seconds(enum metric m, double seconds); /* SECONDS without labels; < 0 is ignored */
 void metric_set(enum metric m, int64_t value);          /* gauge without labels */
 void metric_set_at(enum metric m, int label1, int label2, int64_t value);

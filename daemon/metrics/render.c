@@ -61,25 +61,32 @@ static uint64_t load(const metric_cell *cell)
     return atomic_load_explicit(cell, memory_order_relaxed);
 }
 
+static void put_value(struct buf *b, const struct metric_row *row, uint64_t value)
+{
+    if (row->type == TYPE_SECONDS)
+        put_ns(b, value);
+    else if (row->type == TYPE_GAUGE)
+        buf_printf(b, "%" PRId64, (int64_t)value);
+    else
+        buf_printf(b, "%" PRIu64, value);
+    buf_char(b, '\n');
+}
+
 static void put_series(struct buf *b, const struct metric_row *row, const char *suffix)
 {
-    for (int i = 0; i < row->labels1->count; i++)
-        for (int j = 0; j < row->labels2->count; j++) {
-            uint64_t value = load(&row->cells[i * row->labels2->count + j]);
-            buf_printf(b, "%s%s", row->name, suffix);
-            if (row->labels1->name)
-                put_label(b, '{', row->labels1, i);
-            if (row->labels2->name)
-                put_label(b, ',', row->labels2, j);
-            buf_text(b, row->labels1->name ? "} " : " ");
-            if (row->type == TYPE_SECONDS)
-                put_ns(b, value);
-            else if (row->type == TYPE_GAUGE)
-                buf_printf(b, "%" PRId64, (int64_t)value);
-            else
-                buf_printf(b, "%" PRIu64, value);
-            buf_char(b, '\n');
-        }
+    int n2 = row->labels2->count, n3 = row->labels3->count;
+
+    for (int i = 0; i < row->labels1->count * n2 * n3; i++) {
+        buf_printf(b, "%s%s", row->name, suffix);
+        if (row->labels1->name)
+            put_label(b, '{', row->labels1, i / n3 / n2);
+        if (row->labels2->name)
+            put_label(b, ',', row->labels2, i / n3 % n2);
+        if (row->labels3->name)
+            put_label(b, ',', row->labels3, i % n3);
+        buf_text(b, row->labels1->name ? "} " : " ");
+        put_value(b, row, load(&row->cells[i]));
+    }
 }
 
 /* The count is the sum of the buckets: taken from a cell of its own it could disagree with them. */

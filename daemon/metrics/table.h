@@ -25,8 +25,8 @@ struct metric_row {
     enum metric_type type;
     const char *name;
     const char *help;
-    const struct metric_labels *labels1, *labels2;
-    metric_cell *cells; /* label1 * labels2->count + label2 */
+    const struct metric_labels *labels1, *labels2, *labels3;
+    metric_cell *cells; /* (label1 * labels2->count + label2) * labels3->count + label3 */
 };
 
 extern const struct metric_row metric_table[METRIC_COUNT];

@@ -175,8 +175,10 @@ static void test_counters_and_gauges(void **state)
     AUTOFREE struct page *before = render();
 
     metric_add(METRIC_SCANS, 3);
-    metric_add_at(METRIC_HTTP_REQUESTS, METRIC_METHOD_GET, METRIC_STATUS_2XX, 1);
-    metric_add_at(METRIC_HTTP_REQUESTS, METRIC_METHOD_OTHER, METRIC_STATUS_5XX, 2);
+    metric_add_at3(METRIC_HTTP_REQUESTS, METRIC_METHOD_GET, METRIC_STATUS_2XX, METRIC_API_PUBLIC,
+                   1);
+    metric_add_at3(METRIC_HTTP_REQUESTS, METRIC_METHOD_OTHER, METRIC_STATUS_5XX, METRIC_API_WORKER,
+                   2);
     metric_add_at(METRIC_JOBS_FINISHED, METRIC_OUTCOME_FAILED, 0, 1);
     metric_set(METRIC_STORE_QUEUE, 17);
     metric_set_at(METRIC_JOBS, METRIC_JOB_STATE_RUNNING, 0, 4);
@@ -188,10 +190,12 @@ static void test_counters_and_gauges(void **state)
     AUTOFREE struct page *after = render();
     assert_true(value_of(after, "sewa_scans_total", "") ==
                 value_of(before, "sewa_scans_total", "") + 3);
-    assert_true(value_of(after, "sewa_http_requests_total", "method=\"GET\",status=\"2xx\"") == 1);
-    assert_true(value_of(after, "sewa_http_requests_total", "method=\"other\",status=\"5xx\"") ==
-                2);
-    assert_true(value_of(after, "sewa_http_requests_total", "method=\"GET\",status=\"5xx\"") == 0);
+    assert_true(value_of(after, "sewa_http_requests_total",
+                         "method=\"GET\",status=\"2xx\",api=\"public\"") == 1);
+    assert_true(value_of(after, "sewa_http_requests_total",
+                         "method=\"other\",status=\"5xx\",api=\"worker\"") == 2);
+    assert_true(value_of(after, "sewa_http_requests_total",
+                         "method=\"GET\",status=\"5xx\",api=\"public\"") == 0);
     assert_true(value_of(after, "sewa_jobs_finished_total", "outcome=\"failed\"") == 1);
     assert_true(value_of(after, "sewa_store_queue", "") == 17);
     assert_true(value_of(after, "sewa_jobs", "state=\"running\"") == 4);
