@@ -132,6 +132,23 @@ static void test_it_is_left(void **state)
     assert_string_equal(l->metadata[0].value, "pt");
 }
 
+/* The verdict on a first part is that of the neighbour only where it is the same part. */
+static void test_neighbours(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "model.a",  "optim.b", "optimal.c", "optim.d",
+                                         "optima.f", "optim.g", "optim_.h" };
+    AUTOPTR(layout_free) struct layout *l = with_names(names, COUNT_OF(names));
+    struct sewa_error err = { 0 };
+
+    assert_ok(trainer_state_leave(&l, &err), err);
+    assert_int_equal(l->count, 3);
+    assert_non_null(layout_find(l, "model.a"));
+    assert_non_null(layout_find(l, "optimal.c"));
+    assert_non_null(layout_find(l, "optima.f"));
+    assert_non_null(strstr(l->notes[0], "left aside: 4 of 7 tensors"));
+}
+
 static void test_nothing_to_leave(void **state)
 {
     (void)state;
@@ -172,7 +189,7 @@ static void test_a_long_name(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(keys) + COUNT_OF(tensors) + 4];
+    struct CMUnitTest tests[COUNT_OF(keys) + COUNT_OF(tensors) + 5];
     size_t n = 0;
 
     for (size_t i = 0; i < COUNT_OF(keys); i++)
@@ -181,6 +198,7 @@ int main(void)
         tests[n++] =
             (struct CMUnitTest){ tensors[i].name, test_name, NULL, NULL, (void *)&tensors[i] };
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_it_is_left);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_neighbours);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_nothing_to_leave);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_nothing_else);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_a_long_name);
