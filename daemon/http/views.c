@@ -61,7 +61,7 @@ static json_t *view_object_or_null(const char *text)
     return json_null();
 }
 
-/* Why it may be chosen and not averaged, before anybody asks for a job. */
+/* Why no average is made of it, before anybody asks for a job. */
 static json_t *view_unfit(const struct layout_row *layout)
 {
     char text[200];

@@ -196,7 +196,7 @@ struct sewa_checkpoint {
     size_t metric_count;
     const struct sewa_metric *metrics;
     int64_t modified_ms, discovered_ms, completed_ms;
-    const char *averaging_refused; /**< why it can be chosen and not averaged; NULL: it can */
+    const char *averaging_refused; /**< why no average is made of it; NULL: one can be */
     struct sewa_document *document;
 };
 
