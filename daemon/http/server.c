@@ -128,7 +128,8 @@ static void SEWA_PRINTF(2, 0) on_library_log(void *cls, const char *format, va_l
 {
     char text[512];
 
-    exchange_refused(cls);
+    if (strstr(format, "Content-Length"))
+        exchange_refused(cls);
     vsnprintf(text, sizeof text, format, ap);
     text[strcspn(text, "\n")] = '\0';
     log_debug("http: %s", text);
@@ -223,6 +224,10 @@ static void plan_places(struct server *s)
     bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
 
     places_plan(known ? limit.rlim_cur : UINT64_MAX, s->o.connection_max, &s->places);
+    if (s->places.public_max < s->o.connection_max)
+        log_warn("http: at most %u connections at a time instead of %u: the process may open only "
+                 "%llu descriptors (LimitNOFILE, ulimit -n)",
+                 s->places.public_max, s->o.connection_max, (unsigned long long)limit.rlim_cur);
 }
 
 int server_start(const struct server_options *o, uv_loop_t *loop, struct server **ret,

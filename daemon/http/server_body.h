@@ -94,9 +94,9 @@ void exchange_end(void *cls, struct MHD_Connection *con, void **state,
 void exchange_forget(struct request *rq);
 
 /*
- * The library says that it refuses something, not whose. A length that is no number it answers by
- * itself, and up to 0.9.77 with two header sections: so such a request is answered here, and its
- * connection ended before the library gets to send anything.
+ * The library says in its log that it refuses a Content-Length, not whose. A length that is no
+ * number it answers by itself, and up to 0.9.77 with two header sections: so such a request is
+ * answered here, and its connection ended before the library gets to send anything.
  */
 void exchange_refused(struct listener *l);
 
