@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/activity.h"
 #include "engine/resident.h"
 #include "engine/stream.h"
 #include "run.h"
@@ -19,7 +20,9 @@ static void test_resident(void **state)
     AUTO(engine_clear) struct engine e = engine_with(2, 0);
 
     short_io(MOST);
+    int64_t before = activity_progress();
     struct resident *resident = resident_of(&e, r);
+    assert_true(activity_progress() - before > resident_bytes_read(resident) / MOST);
     assert_true((int64_t)short_io(0) > resident_bytes_read(resident) / MOST);
     run_check(r, resident_source(resident));
     resident_close(resident);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/activity.h"
 #include "base/digest.h"
 #include "base/fdio.h"
 #include "base/json.h"
@@ -111,6 +112,7 @@ static void test_recalibrated(void **state)
     shop_open(&s, 2, "{}", policy);
     shop_prepare(&s);
     publish(&s, &p, true, NULL);
+    assert_int_equal(activity_current(), ACTIVITY_PUBLISH);
     check_values(&s, &p, true);
     check_files(&p);
     assert_true(json_equal(json_object_get(p.result, "recalibrated_tensors"), names));
@@ -174,6 +176,11 @@ static void test_failure_leaves_nothing(void **state)
     assert_int_equal(unlink(path), 0);
     AUTOJSON json_t *late = task_of(&p, false, NULL);
     assert_failed(workshop_do(s.workshop, late, &result, &err), err, SEWA_E_GONE, "step-1");
+    assert_int_equal(activity_current(), ACTIVITY_READ);
+    activity_begin(ACTIVITY_IDLE);
+    AUTOJSON json_t *prepare = json_pack("{s:s}", "kind", "prepare");
+    assert_failed(workshop_do(s.workshop, prepare, &result, &err), err, SEWA_E_GONE, "step-1");
+    assert_int_equal(activity_current(), ACTIVITY_READ);
     assert_int_equal(scratch_entries(s.directory), before - 1);
     free(p.directory);
     shop_close(&s);

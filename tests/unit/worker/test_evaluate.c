@@ -364,6 +364,32 @@ static void test_progress(void **state)
     shop_close(&s);
 }
 
+/* How far the number moves for one point on this many splits. */
+static int64_t steps_for(struct shop *s, int splits)
+{
+    json_t *names = json_array();
+    int64_t before = activity_progress();
+
+    for (int i = 0; i < splits; i++)
+        json_array_append_new(names, json_string("selection"));
+    json_t *point = shop_point(points[0], json_pack("{s:o}", "splits", names));
+    json_decref(shop_do(s, task_of("evaluate", json_pack("[o]", point), false, false)));
+    return activity_progress() - before;
+}
+
+/* Each evaluation begins, and is answered. */
+static void test_answers_are_progress(void **state)
+{
+    struct shop s;
+
+    (void)state;
+    shop_open(&s, 1, "{}", INTEGER_NEWEST);
+    shop_prepare(&s);
+    int64_t one = steps_for(&s, 1), eight = steps_for(&s, 8);
+    assert_true(eight - one > 7 + 7 / 2); /* an answer may come in pieces */
+    shop_close(&s);
+}
+
 #define WITH(test, name_, value)                            \
     {                                                       \
         name_, test, NULL, NULL, (void *)(uintptr_t)(value) \
@@ -384,6 +410,7 @@ int main(int argc, char **argv)
         WITH(test_integers, "the greatest integers", INTEGER_MAX),
         cmocka_unit_test(test_tasks_that_are_wrong),
         cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_answers_are_progress),
     };
     int judged = judge_main(argc, argv);
 
