@@ -59,7 +59,7 @@ static void row(const struct list_view *v, size_t i, struct table *t)
     table_cell(t, r->name);
     table_cellf(t, "%" PRId64, r->complete);
     table_cellf(t, "%" PRId64, r->incomplete);
-    table_cell(t, r->is_watched ? "yes" : "no");
+    table_cell(t, r->scan_error ? "error" : r->is_watched ? "yes" : "no");
     table_cell(t, format_age(r->created_ms, wall_clock_ms(), age));
     table_cell(t, r->path);
 }

@@ -21,7 +21,8 @@ struct status {
     bool is_ready;
     char reason[SEWA_ERROR_TEXT_MAX]; /* why it is not */
     struct sewa_service service;
-    int64_t runs, complete, incomplete;
+    int64_t runs, complete, incomplete, scan_errors;
+    char *scan_error; /* of the first of them, with its run */
     int64_t jobs[COUNT_OF(unfinished)];
     bool more_jobs[COUNT_OF(unfinished)]; /* than were counted */
     struct sewa_job_list recent;
@@ -31,6 +32,18 @@ static void status_clear(struct status *s)
 {
     sewa_service_clear(&s->service);
     sewa_job_list_clear(&s->recent);
+    free(s->scan_error);
+}
+
+static void count_run(struct status *s, const struct sewa_run *r)
+{
+    s->complete += r->complete;
+    s->incomplete += r->incomplete;
+    if (!r->scan_error)
+        return;
+    if (s->scan_errors++ == 0 &&
+        asprintf(&s->scan_error, "run '%s': %s", r->name, r->scan_error) < 0)
+        s->scan_error = NULL;
 }
 
 /* ---- asking ---- */
@@ -55,10 +68,8 @@ static int count_runs(struct context *c, struct status *s, struct sewa_error *er
 
     do {
         rc = sewa_run_list(c->client, PAGE, token, &page, err);
-        for (size_t i = 0; i < page.count; i++) {
-            s->complete += page.items[i].complete;
-            s->incomplete += page.items[i].incomplete;
-        }
+        for (size_t i = 0; i < page.count; i++)
+            count_run(s, &page.items[i]);
         s->runs += (int64_t)page.count;
         free(token);
         token = page.next_page_token ? strdup(page.next_page_token) : NULL;
@@ -123,6 +134,9 @@ static int show_table(struct context *c, const struct status *s)
     record_textf(&t, "runs",
                  "%" PRId64 ", with %" PRId64 " complete and %" PRId64 " incomplete checkpoints",
                  s->runs, s->complete, s->incomplete);
+    if (s->scan_errors)
+        record_textf(&t, "scan errors", "%" PRId64 ", %s", s->scan_errors,
+                     s->scan_error ? s->scan_error : "");
     put_jobs(&t, s);
     int status = record_print(c, &t);
     if (status != EXIT_OK || s->recent.count == 0)
@@ -154,8 +168,8 @@ static int show_json(struct context *c, const struct status *s)
     put_json_text(&t, s->reason);
     sewa_text_printf(&t,
                      ",\"service\":%s,\"runs\":{\"count\":%" PRId64 ",\"complete\":%" PRId64
-                     ",\"incomplete\":%" PRId64 "},\"jobs\":{",
-                     s->service.json, s->runs, s->complete, s->incomplete);
+                     ",\"incomplete\":%" PRId64 ",\"scan_errors\":%" PRId64 "},\"jobs\":{",
+                     s->service.json, s->runs, s->complete, s->incomplete, s->scan_errors);
     for (size_t i = 0; i < COUNT_OF(unfinished); i++)
         sewa_text_printf(&t, "%s\"%s\":%" PRId64, i ? "," : "", unfinished[i], s->jobs[i]);
     sewa_text_put(&t, "},\"recent_jobs\":[");

@@ -19,6 +19,7 @@ struct cached_job {
 struct api {
     struct api_options o;
     bool draining;
+    unsigned looks; /* at directories of new runs, under way */
     struct jobs_watcher watcher;
     struct cached_job cache[JOB_CACHE_SIZE];
     struct list waiters;   /* requests that wait for a job to change */

@@ -1,9 +1,12 @@
 /*
  * api_runs - /api/v1/runs: list, create under an allowed root, show, change, delete.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/beneath.h"
 #include "base/path.h"
 #include "base/pattern.h"
 #include "http/api_body.h"
@@ -17,10 +20,11 @@ static int put_scan(struct api *a, json_t *o, int64_t run_id)
 
     ingest_status(a->o.ingest, run_id, &s);
     return json_put(o, "scan",
-                    json_pack("{s:b, s:I, s:o, s:f, s:I, s:o}", "active", s.is_watched, "scans",
-                              (json_int_t)s.scans, "last_at", view_time(s.last_scan_ms),
+                    json_pack("{s:b, s:I, s:o, s:f, s:I, s:I, s:o}", "active", s.is_watched,
+                              "scans", (json_int_t)s.scans, "last_at", view_time(s.last_scan_ms),
                               "last_seconds", s.last_scan_seconds, "files", (json_int_t)s.files,
-                              "error", *s.error ? json_string(s.error) : json_null()));
+                              "errors", (json_int_t)s.errors, "error",
+                              *s.error ? json_string(s.error) : json_null()));
 }
 
 static json_t *show(struct api *a, const struct run_row *run, struct sewa_error *err)
@@ -90,6 +94,11 @@ void api_runs_show(struct api *a, struct request *rq)
 /* ---- create and change ---- */
 
 struct change {
+    struct api_read looking; /* POST: is there such a directory? */
+    struct api *api;
+    struct api_write *write;
+    bool is_submitted;
+    size_t root;        /* POST: bytes of the path that are its allowed root */
     struct run_row run; /* what is to be written; strings owned */
     char *name;         /* of the run in the path (PATCH, DELETE) */
     json_t *patch;      /* body of a PATCH */
@@ -105,12 +114,13 @@ static void change_free(void *arg)
     free(c);
 }
 
-static bool is_allowed(const struct api *a, const char *path)
+/* The allowed root that it lies below, or NULL. */
+static const char *allowed_root(const struct api *a, const char *path)
 {
     for (int i = 0; a->o.allowed_roots && a->o.allowed_roots[i]; i++)
         if (path_is_under(path, a->o.allowed_roots[i]))
-            return true;
-    return false;
+            return a->o.allowed_roots[i];
+    return NULL;
 }
 
 /* In a merge patch null takes a member away: it becomes what it is without having been set. */
@@ -134,11 +144,13 @@ static void read_watching(struct api *a, struct json_reader *r, struct change *c
         json_reader_fail(r, SEWA_E_INVALID, "path",
                          "'%.200s' is not an absolute path without '.', '..' and double slashes",
                          path);
-    if (r->rc == 0 && path && !is_allowed(a, path))
+    const char *root = path ? allowed_root(a, path) : NULL;
+    if (r->rc == 0 && path && !root)
         json_reader_fail(r, SEWA_E_FORBIDDEN, "path",
                          "'%.200s' is not below one of allowed_roots in the configuration", path);
     if (r->rc == 0 && pattern && *pattern && pattern_check(pattern, &why) < 0)
         json_reader_fail(r, SEWA_E_INVALID, "pattern", "%s", why.text);
+    c->root = root ? strlen(root) : 0;
     c->run.path = path ? strdup(path) : NULL;
     c->run.pattern = pattern ? strdup(pattern) : NULL;
     c->run.state_key = state_key ? strdup(state_key) : NULL;
@@ -220,6 +232,56 @@ static void watch_changed(struct api_write *w)
     ingest_watch_run(w->api->o.ingest, &run);
 }
 
+/* ---- the directory of a new run ---- */
+
+enum { LOOKS_MAX = 2 }; /* at a time: on a mount that hangs, each keeps a thread of the pool */
+
+/* From the allowed root down no link is followed: it would tell of what lies elsewhere. */
+static int look_at_path(struct api_read *r, struct db *db, struct sewa_error *err)
+{
+    const struct change *c = container_of(r, struct change, looking);
+    AUTOFREE char *root = strndup(c->run.path, c->root ? c->root : 1);
+    AUTOCLOSE int top = root ? open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    const char *below = c->run.path + c->root;
+
+    (void)db;
+    below += strspn(below, "/");
+    if (top < 0 || !*below)
+        return 0; /* what an administrator has written is judged by the scan */
+    AUTOCLOSE int fd = open_beneath(top, below, O_RDONLY | O_DIRECTORY);
+    if (fd >= 0 || (errno != ENOENT && errno != ENOTDIR))
+        return 0; /* and so is what may be readable later */
+    return sewa_fail_at(err, SEWA_E_INVALID, "/path", "there is no directory '%.400s'",
+                        c->run.path);
+}
+
+static int begin_look(struct api *a, struct request *rq, struct api_read *r, struct sewa_error *err)
+{
+    (void)rq;
+    (void)r;
+    (void)err;
+    a->looks++;
+    return 0;
+}
+
+static void looked(struct api_read *r)
+{
+    struct change *c = container_of(r, struct change, looking);
+
+    c->is_submitted = true;
+    api_write_submit(c->write);
+}
+
+/* The write owns the change; it lives on where it was submitted. */
+static void end_look(struct api_read *r)
+{
+    struct change *c = container_of(r, struct change, looking);
+
+    c->api->looks--;
+    if (!c->is_submitted)
+        api_write_drop(c->write);
+}
+
 void api_runs_create(struct api *a, struct request *rq)
 {
     struct change *c = calloc(1, sizeof *c);
@@ -238,7 +300,17 @@ void api_runs_create(struct api *a, struct request *rq)
     }
     w->apply = apply_create;
     w->committed = watch_changed;
-    api_write_submit(w);
+    if (a->looks >= LOOKS_MAX) { /* the scan will say what is wrong with it */
+        api_write_submit(w);
+        return;
+    }
+    c->write = w;
+    c->api = a;
+    c->looking.begin = begin_look;
+    c->looking.read = look_at_path;
+    c->looking.answer = looked;
+    c->looking.release = end_look;
+    api_read_submit(a, rq, &c->looking);
 }
 
 /* What the patch names replaces what the row has. */

@@ -438,6 +438,20 @@ static void batch_failed(struct batch *b)
     ingest_try_again(b->in);
 }
 
+static void log_admitted(const struct ingest *in, const struct row_change *c)
+{
+    const struct watched *w = ingest_find(in, c->report.target);
+    bool is_admitted = c->report.kind == REPORT_PROVEN || c->report.kind == REPORT_BACK;
+    AUTOFREE char *shown = w && is_admitted ? path_to_text(c->report.name) : NULL;
+
+    if (shown && c->step.has_step)
+        log_debug("ingest: run '%s': '%s' is complete: %s, %s %lld", w->name, shown, c->uid,
+                  step_unit_name(c->step.unit), (long long)c->step.step);
+    else if (shown)
+        log_debug("ingest: run '%s': '%s' is complete: %s, without a step: %s", w->name, shown,
+                  c->uid, c->step.reason);
+}
+
 static void batch_done(struct store_op *op)
 {
     struct batch *b = container_of(op, struct batch, op);
@@ -448,9 +462,12 @@ static void batch_done(struct store_op *op)
         scan_hold(in->scan, false);
     if (op->rc < 0)
         batch_failed(b);
-    for (size_t i = 0; op->rc == 0 && i < b->count; i++)
-        if (b->changes[i].uid[0])
-            tell_watchers(in, (int64_t)b->changes[i].report.target, b->changes[i].uid);
+    for (size_t i = 0; op->rc == 0 && i < b->count; i++) {
+        if (!b->changes[i].uid[0])
+            continue;
+        log_admitted(in, &b->changes[i]);
+        tell_watchers(in, (int64_t)b->changes[i].report.target, b->changes[i].uid);
+    }
     free_batch(b);
     ingest_finish_close(in);
 }
@@ -507,8 +524,9 @@ static void on_target_ok(struct ingest *in, struct watched *w, const struct repo
 {
     struct sewa_error err;
 
-    if (*w->status.error)
+    if (*w->status.error && !w->is_readable)
         log_info("ingest: run '%s': '%s' can be read again", w->name, w->path);
+    w->is_readable = true;
     w->status.error[0] = '\0';
     if (r->path && !r->is_network && hint_watch(in->hint, w->id, r->path, &err) < 0)
         log_warn("ingest: run '%s': %s", w->name, err.text);
@@ -518,7 +536,42 @@ static void on_target_error(struct watched *w, const struct report *r)
 {
     if (strcmp(w->status.error, r->text) != 0)
         log_warn("ingest: run '%s': %s; it is tried again", w->name, r->text);
+    w->is_readable = false;
     say_error(w, r->text);
+}
+
+/* The first of several failures on something in the directory, once for each text. */
+static void on_inner_error(struct watched *w, const struct report *r)
+{
+    const char *text = r->code ? r->text : "";
+
+    if (!w->is_readable)
+        return; /* why has been said */
+    if (*text && strcmp(w->status.error, text) != 0)
+        log_warn("ingest: run '%s': %s; it is tried again", w->name, text);
+    snprintf(w->status.error, sizeof w->status.error, "%s", text);
+}
+
+static void count_report(struct watched *w, enum report_kind kind)
+{
+    w->tally.found += kind == REPORT_FOUND;
+    w->tally.complete += kind == REPORT_PROVEN;
+    w->tally.changed += kind == REPORT_CHANGED;
+    w->tally.gone += kind == REPORT_GONE;
+    w->tally.back += kind == REPORT_BACK;
+}
+
+/* One line for each scan since which something has happened. */
+static void log_tally(struct watched *w, const struct scan_counts *counts)
+{
+    const struct tally *t = &w->tally;
+
+    if (t->found || t->complete || t->changed || t->gone || t->back)
+        log_info("ingest: run '%s': %u new, %u complete, %u changed, %u gone, %u back; %zu of %zu "
+                 "files are not complete",
+                 w->name, t->found, t->complete, t->changed, t->gone, t->back, counts->waiting,
+                 counts->files);
+    w->tally = (struct tally){ 0 };
 }
 
 static void on_scan_done(struct watched *w, const struct report *r)
@@ -527,7 +580,10 @@ static void on_scan_done(struct watched *w, const struct report *r)
     w->status.last_scan_ms = clock_now_ms();
     w->status.last_scan_seconds = r->counts.seconds;
     w->status.files = (int64_t)r->counts.files;
+    w->status.errors = (int64_t)r->counts.errors;
     w->settled_down = true;
+    on_inner_error(w, r);
+    log_tally(w, &r->counts);
 }
 
 static void on_report(struct ingest *in, struct batch **b, struct report *r)
@@ -542,7 +598,10 @@ static void on_report(struct ingest *in, struct batch **b, struct report *r)
     case REPORT_TARGET_OK: on_target_ok(in, w, r); break;
     case REPORT_TARGET_ERROR: on_target_error(w, r); break;
     case REPORT_SCAN_DONE: on_scan_done(w, r); break;
-    default: add_change(in, b, w, r); break;
+    default:
+        count_report(w, r->kind);
+        add_change(in, b, w, r);
+        break;
     }
 }
 

@@ -65,7 +65,9 @@ struct ingest_status {
     int64_t last_scan_ms; /* 0: none yet */
     double last_scan_seconds;
     int64_t files;
-    char error[SEWA_ERROR_TEXT_MAX]; /* why the directory cannot be scanned; "" when it can */
+    int64_t errors; /* in the last scan */
+    /* Why the directory cannot be scanned, else the first failure in it; "" when there is none. */
+    char error[SEWA_ERROR_TEXT_MAX];
 };
 
 void ingest_status(const struct ingest *in, int64_t run_id, struct ingest_status *ret);

@@ -23,6 +23,11 @@ struct watching {
     const char *objection; /* why it must not be watched after all, or NULL */
 };
 
+/* What has been told of files since the last line in the log. */
+struct tally {
+    unsigned found, complete, changed, gone, back;
+};
+
 /* One watched directory. */
 struct watched {
     struct list link;
@@ -34,6 +39,8 @@ struct watched {
     bool is_refused;   /* it is not scanned: the status says why */
     bool settled_down; /* it was scanned once, or has said why it cannot be */
     bool is_stale;     /* something that was seen in it could not be written */
+    bool is_readable;  /* the directory itself: status.error is about something in it */
+    struct tally tally;
     struct ingest_status status;
 };
 

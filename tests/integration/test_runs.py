@@ -1,8 +1,9 @@
 """runs - /api/v1/runs: list, create below an allowed root, show, change, delete."""
 import os
+import subprocess
 import unittest
 
-from sewa import ServiceTest, SharedServiceTest, toy_evaluator, wait_until
+from sewa import binary, ServiceTest, SharedServiceTest, toy_evaluator, wait_until
 from toys import toy_run
 
 RUNS = "/api/v1/runs"
@@ -103,13 +104,65 @@ class OverHttp(SharedServiceTest):
         cls.data = cls.scratch.directory("data")
         cls.outside = cls.scratch.directory("outside")
         toy_run(cls.outside)
-        cls.sewad = cls.service({"allowed_roots": [cls.data],
+        cls.sewad = cls.service({"allowed_roots": [cls.data], "log_level": "debug",
                                  "evaluator": {"toy": toy_evaluator()}})
 
     def create(self, name, **more):
         path = os.path.join(self.data, name)
         os.makedirs(path, exist_ok=True)
         return self.sewad.post(RUNS, dict({"name": name, "path": path}, **more))
+
+    def test_a_path_that_is_not_there_is_refused(self):
+        self.scratch.write("data/a-file", "x")
+        for path in ("nowhere", "nowhere/below", "a-file"):
+            with self.subTest(path=path):
+                problem = self.sewad.request("POST", RUNS, {
+                    "name": "nowhere", "path": os.path.join(self.data, path)}).problem(
+                        422, "invalid", "there is no directory", path)
+                self.assertEqual(problem["errors"][0]["pointer"], "/path")
+        self.sewad.request("GET", RUNS + "/nowhere").problem(404, "not_found")
+        # a link is neither followed nor told of: that is for the scan to say
+        os.symlink(os.path.join(self.outside, "nowhere"), os.path.join(self.data, "a-link"))
+        self.sewad.post(RUNS, {"name": "linked", "path": os.path.join(self.data, "a-link")})
+        self.create("nowhere")
+
+    def test_scans_say_what_they_found(self):
+        toy_run(os.path.join(self.data, "counted"), [1, 2])
+        self.create("counted")
+        self.sewad.wait_complete("counted", 2)
+        said = "run 'counted': 0 new, 2 complete, 0 changed, 0 gone, 0 back; 0 of 2 files"
+        new = "run 'counted': 2 new, "
+
+        def tell():  # a line comes with the scan behind it
+            return said in self.sewad.log_text() or None
+        wait_until(tell, "the log tells of two that are complete")
+        self.assertIn(new, self.sewad.log_text())
+        for step in (1, 2):
+            self.assertRegex(self.sewad.log_text(), r"debug ingest: run 'counted': "
+                             r"'step-%d.safetensors' is complete: ckpt_\w+, step %d" % (step, step))
+        scans = self.sewad.get(RUNS + "/counted")["scan"]["scans"]
+        lines = self.sewad.log_text().count("run 'counted': ")
+        wait_until(lambda: self.sewad.get(RUNS + "/counted")["scan"]["scans"] > scans + 2, "scans")
+        self.assertEqual(self.sewad.log_text().count("run 'counted': "), lines)  # nothing new
+
+    def sewactl(self, *words):
+        return subprocess.run([binary("sewactl")] + list(words), check=True, text=True,
+                              stdout=subprocess.PIPE, env=self.scratch.environment(
+                                  SEWA_URL="http://" + self.sewad.address)).stdout
+
+    def test_scan_errors_are_shown(self):
+        self.create("broken")
+        run = wait_until(lambda: self.sewad.get(RUNS + "/broken")["scan"]["scans"] and
+                         self.sewad.get(RUNS + "/broken"), "a scan")
+        self.assertEqual((run["scan"]["errors"], run["scan"]["error"]), (0, None))
+        os.rmdir(os.path.join(self.data, "broken"))
+        run = wait_until(lambda: self.sewad.get(RUNS + "/broken")["scan"]["errors"] and
+                         self.sewad.get(RUNS + "/broken"), "an error")
+        self.assertIn("broken", run["scan"]["error"])
+        self.assertRegex(self.sewactl("status"), r"scan errors +\d+, run '\S+': .*cannot")
+        self.assertRegex(self.sewactl("run", "list"), r"broken +0 +0 +error ")
+        os.mkdir(os.path.join(self.data, "broken"))
+        wait_until(lambda: self.sewad.get(RUNS + "/broken")["scan"]["error"] is None, "it is back")
 
     def test_create_shows_watches_and_finds(self):
         toy_run(os.path.join(self.data, "fresh"))
@@ -124,7 +177,7 @@ class OverHttp(SharedServiceTest):
         self.sewad.wait_complete("fresh", 6)
 
     def test_bad_runs_are_refused_and_say_where(self):
-        good = {"name": "good", "path": os.path.join(self.data, "good")}
+        good = {"name": "good", "path": self.scratch.directory("data", "good")}
         self.create("taken")
         for change, status, code, word, pointer in [
             ({"name": "taken"}, 409, "conflict", "taken", "/name"),
@@ -155,9 +208,10 @@ class OverHttp(SharedServiceTest):
                                  [pointer[1:]])
         self.sewad.request("GET", RUNS + "/good").problem(404, "not_found")
 
-    def test_a_run_may_be_made_before_its_directory(self):
+    def test_a_directory_may_be_away_for_a_while(self):
         path = os.path.join(self.data, "later")
-        self.sewad.post(RUNS, {"name": "later", "path": path})
+        self.create("later")
+        os.rmdir(path)
         wait_until(lambda: self.sewad.get(RUNS + "/later")["scan"]["error"], "an error is shown")
         toy_run(path)
         self.sewad.wait_complete("later", 6)
@@ -208,7 +262,7 @@ class OverHttp(SharedServiceTest):
         self.assertTrue(self.sewad.artifact(done["id"]))
 
     def test_a_retried_post_makes_one_run(self):
-        body = {"name": "once", "path": os.path.join(self.data, "once")}
+        body = {"name": "once", "path": self.scratch.directory("data", "once")}
         key = {"Idempotency-Key": "run-once"}
         first = self.sewad.request("POST", RUNS, body, key).expect(201)
         second = self.sewad.request("POST", RUNS, body, key).expect(201)
