@@ -41,6 +41,8 @@ static const struct {
     { KIND_ADDRESS, "[::1]:7x", "no ADDRESS:PORT" },
     { KIND_ADDRESS, "::1:80", "no ADDRESS:PORT" },
     { KIND_ADDRESS, "[]:80", "no ADDRESS:PORT" },
+    { KIND_ADDRESS, "[::1:80", "no ADDRESS:PORT" },
+    { KIND_ADDRESS, "1::1]:80", "no ADDRESS:PORT" },
     { KIND_ADDRESS, "[::1]", "no ADDRESS:PORT" },
     { KIND_ADDRESS, "host:80", "no ADDRESS:PORT" },
     { KIND_ADDRESS, ":80", "no ADDRESS:PORT" },

@@ -3,6 +3,7 @@
  */
 #include "support/support.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +177,10 @@ static void test_section_defaults(void **state)
     assert_string_equal(c->runs[0].marker, "");
 }
 
+#define LETTERS_16  "ABCDEFGHIJKLMNOP"
+#define LETTERS_64  LETTERS_16 LETTERS_16 LETTERS_16 LETTERS_16
+#define LETTERS_128 LETTERS_64 LETTERS_64
+
 /* text, the line, what the message says */
 static const struct {
     const char *text;
@@ -244,6 +249,8 @@ static const struct {
     { "listen = \"${A\nB}\"", 1, "'${' without '}'" },
     { "listen = \"${}\"", 1, "begins no ${NAME}" },
     { "listen = \"${A-b}\"", 1, "begins no ${NAME}" },
+    /* longer than any name that is looked up: not cut, but refused */
+    { "listen = \"${" LETTERS_128 "}\"", 1, "begins no ${NAME}" },
     /* what must be given, and once */
     { "\nrun x {\n}\n", 2, "run 'x' has no path" },
     { "\n\nroot x { pattern = '' }\n", 3, "root 'x' has no path" },
@@ -350,6 +357,32 @@ static void test_variables_and_escapes(void **state)
     assert_string_equal(c->allowed_roots.items[1], "/$x\"\\AA");
     assert_string_equal(c->allowed_roots.items[2], "/base");
     assert_string_equal(c->allowed_roots.items[3], "/it's");
+}
+
+static void load_and_free(const char *directory)
+{
+    static const char text[] = "listen = '127.0.0.1:1'\nallowed_roots = {'/a', '/b'}\n"
+                               "run a { path = /x marker = '{name}.done' }\nroot b { path = /y }\n"
+                               "evaluator c { command = {sh, x} environment = {'A=B'} }\n"
+                               "launcher slurm { partition = gpu }\n";
+    AUTOPTR(config_free) struct config *c = NULL;
+    struct sewa_error err = { 0 };
+
+    assert_ok(load(directory, text, &c, &err), err);
+}
+
+/* A service reads its configuration at every SIGHUP. (Sanitizers count nothing here, but find what
+ * is lost by themselves.) */
+static void test_what_was_loaded_is_freed(void **state)
+{
+    enum { LOADS = 200, SLACK_BYTES = 4096 };
+
+    for (int i = 0; i < 5; i++)
+        load_and_free(*state);
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < LOADS; i++)
+        load_and_free(*state);
+    assert_true(mallinfo2().uordblks <= before + SLACK_BYTES);
 }
 
 static void test_origins(void **state)
@@ -678,6 +711,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_mistake_leaves_nothing_behind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_variables_and_escapes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_was_loaded_is_freed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_origins, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_needs_a_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lists_can_be_continued, setup, teardown),
