@@ -102,7 +102,7 @@ class Digits(SharedServiceTest):
         toy_run(cls.scratch.join("toy"))
         toy_run(cls.scratch.join("cron"))
         broken = {"fault": "die", "say": ["about to \033[31mdie"]}
-        once = {"fault": "exit_at_start", "once": cls.scratch.join("once"),
+        once = {"fault": "mismatch", "once": cls.scratch.join("once"),
                 "gate": cls.scratch.join("cron-gate")}
         cls.sewad = cls.service({
             "run": {"digits": {"path": cls.scratch.join("digits")},
