@@ -200,6 +200,7 @@ struct submission {
     json_t *evaluator; /* as it is configured now, or NULL */
     char *artifact_directory;
     struct job_plan *plan;
+    struct jobs *reserved; /* where it has a place, or NULL */
     bool is_submitted;
     unsigned status;
     struct job_row row;

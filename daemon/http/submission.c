@@ -13,6 +13,8 @@ static void submission_free(void *arg)
 {
     struct submission *s = arg;
 
+    if (s->reserved)
+        jobs_unreserve(s->reserved);
     job_request_free(s->request);
     job_plan_free(s->plan);
     job_row_clear(&s->row);
@@ -91,9 +93,11 @@ static int hold_limits(struct api *a, struct submission *s, struct sewa_error *e
 static int begin(struct api *a, struct request *rq, struct api_read *r, struct sewa_error *err)
 {
     struct submission *s = container_of(r, struct submission, planning);
-    int rc = jobs_have_room(a->o.jobs, err);
+    int rc = s->dry_run ? 0 : jobs_reserve(a->o.jobs, err);
 
     (void)rq;
+    if (rc == 0 && !s->dry_run)
+        s->reserved = a->o.jobs;
     jobs_limits(a->o.jobs, &s->limits);
     return rc < 0 ? rc : hold_limits(a, s, err);
 }

@@ -28,21 +28,9 @@ void jobs_limits(const struct jobs *j, struct plan_limits *ret)
     *ret = (struct plan_limits){ .artifact_directory = j->artifact_directory,
                                  .worker_memory_bytes = j->o.worker_memory_bytes,
                                  .worker_threads = j->o.worker_threads,
+                                 .worker_slots = j->slot_count,
                                  .evaluator = j->o.evaluator,
                                  .arg = j->o.arg };
-}
-
-int jobs_have_room(const struct jobs *j, struct sewa_error *err)
-{
-    int n = 0;
-
-    list_for_each(node, &j->jobs) {
-        n++;
-    }
-    if (n < JOBS_UNFINISHED_MAX)
-        return 0;
-    return sewa_fail(err, SEWA_E_TOO_MANY, "%d jobs are not finished, at most %d are kept", n,
-                     JOBS_UNFINISHED_MAX);
 }
 
 bool jobs_is_over(struct jobs *j, const char *uid)
@@ -76,6 +64,28 @@ void jobs_let_go(struct jobs *j, struct job *job)
     }
     if (j->pending == 0 && j->tick_closed)
         destroy(j);
+}
+
+/* Requests are planned and written at the same time: who is let in counts from then on. */
+int jobs_reserve(struct jobs *j, struct sewa_error *err)
+{
+    int n = j->reserved;
+
+    list_for_each(node, &j->jobs) {
+        n++;
+    }
+    if (n >= j->unfinished_max)
+        return sewa_fail(err, SEWA_E_TOO_MANY, "%d jobs are not finished, at most %d are kept", n,
+                         j->unfinished_max);
+    j->reserved++;
+    jobs_hold(j, NULL); /* whoever has reserved gives it back, perhaps after the room was closed */
+    return 0;
+}
+
+void jobs_unreserve(struct jobs *j)
+{
+    j->reserved--;
+    jobs_let_go(j, NULL);
 }
 
 /* ---- watchers ---- */
@@ -417,6 +427,7 @@ int jobs_open(const struct jobs_options *o, struct jobs **ret, struct sewa_error
         return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the jobs");
     j->o = *o;
     set_times(&j->times);
+    j->unfinished_max = (int)failpoint_value("jobs_unfinished_max", JOBS_UNFINISHED_MAX);
     list_init(&j->jobs);
     list_init(&j->workers);
     list_init(&j->watchers);

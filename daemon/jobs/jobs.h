@@ -37,8 +37,12 @@ int jobs_open(const struct jobs_options *o, struct jobs **ret, struct sewa_error
 /* Take up what was not finished when the service ended, and remove what nobody owns. */
 int jobs_recover(struct jobs *j, struct sewa_error *err);
 
-/* 0, or SEWA_E_TOO_MANY: no further job can be taken, because too many are unfinished. */
-int jobs_have_room(const struct jobs *j, struct sewa_error *err);
+/*
+ * Room for one more job: 0, or SEWA_E_TOO_MANY because too many are unfinished, those included that
+ * are on their way. Give it back, once the job was taken or will not come.
+ */
+int jobs_reserve(struct jobs *j, struct sewa_error *err);
+void jobs_unreserve(struct jobs *j);
 
 /* What plans are checked against. */
 void jobs_limits(const struct jobs *j, struct plan_limits *ret);

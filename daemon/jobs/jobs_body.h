@@ -118,6 +118,8 @@ struct jobs {
     int slot_count;
     struct slot_record starting; /* of processes as such: there are no descriptors, say */
     unsigned pending;
+    int reserved; /* jobs that are on their way */
+    int unfinished_max;
     bool draining;
     bool closed;
     bool tick_closed;

@@ -118,7 +118,8 @@ static int measure_evaluations(struct measuring *m, struct sewa_error *err)
     for (int i = 0; i < m->q->baseline_count; i++)
         if (strcmp(m->q->baselines[i], "best") == 0 && strcmp(m->q->method, "best") != 0)
             p->evaluations += (int64_t)p->k;
-    p->evaluations += (int64_t)SPLITS * (1 + m->q->baseline_count); /* for the verdict */
+    p->evaluations += /* for the verdict */
+        (int64_t)SPLITS * (1 + job_baseline_count(m->q, p->k, p->select));
     count_recalibrated(m);
     return 0;
 }

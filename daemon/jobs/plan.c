@@ -183,6 +183,7 @@ static int add_candidate(struct making *m, const struct checkpoint_row *row,
 struct of_run {
     struct making *m;
     struct run_row run;
+    bool has_more; /* than are taken */
     bool has_last;
     int64_t last_step;
     char last_uid[ID_TEXT_SIZE];
@@ -203,8 +204,10 @@ static int take_newest(const struct checkpoint_row *row, void *arg, struct sewa_
     o->has_last = true;
     o->last_step = row->step;
     memcpy(o->last_uid, row->uid, sizeof o->last_uid);
-    if ((int64_t)o->m->plan->k == o->m->wanted)
+    if ((int64_t)o->m->plan->k == o->m->wanted) {
+        o->has_more = true;
         return 0;
+    }
     return add_candidate(o->m, row, &o->run, err);
 }
 
@@ -283,6 +286,11 @@ static int refuse_empty(const struct of_run *o, const struct checkpoint_counts *
                         o->run.name, buf_cstr(&why));
 }
 
+static int add_warning(struct job_plan *p, const char *sentence, struct sewa_error *err)
+{
+    return json_array_append_new(p->warnings, json_string(sentence)) < 0 ? no_memory(err) : 0;
+}
+
 /* What is left out is said with every job. */
 static int note_left_out(const struct of_run *o, const struct checkpoint_counts *counts,
                          struct sewa_error *err)
@@ -292,10 +300,21 @@ static int note_left_out(const struct of_run *o, const struct checkpoint_counts 
 
     if (rc < 0 || note.len == 0)
         return rc;
-    return buf_failed(&note) ||
-                   json_array_append_new(o->m->plan->warnings, json_string(buf_cstr(&note))) < 0
-               ? no_memory(err)
-               : 0;
+    return buf_failed(&note) ? no_memory(err) : add_warning(o->m->plan, buf_cstr(&note), err);
+}
+
+/* Who asked for no window is told that there is one. */
+static int note_window(const struct of_run *o, struct sewa_error *err)
+{
+    char note[200];
+
+    if (!o->has_more || o->m->q->window)
+        return 0;
+    snprintf(note, sizeof note,
+             "only the newest %d checkpoints are candidates, there are more: 'window' takes up "
+             "to %d",
+             JOB_WINDOW_DEFAULT, JOB_CANDIDATES_MAX);
+    return add_warning(o->m->plan, note, err);
 }
 
 static int find_on_axis(struct of_run *o, struct sewa_error *err)
@@ -310,14 +329,17 @@ static int find_on_axis(struct of_run *o, struct sewa_error *err)
         rc = choose_axis(o, &counts, &unit, err);
     if (rc < 0)
         return rc;
-    m->wanted = q->window ? q->window : JOB_CANDIDATES_MAX;
+    m->wanted = q->window ? q->window : JOB_WINDOW_DEFAULT;
     /* one more than wanted, so that a step that is there twice is seen at the edge too */
     int64_t limit = m->wanted + 1 + (int64_t)json_array_size(q->exclude_steps);
     rc = checkpoint_candidates(m->db, o->run.id, unit, q->has_min_step ? q->min_step : 0,
                                q->max_step, limit, take_newest, o, err);
     if (rc < 0)
         return rc;
-    return m->plan->k == 0 ? refuse_empty(o, &counts, err) : note_left_out(o, &counts, err);
+    if (m->plan->k == 0)
+        return refuse_empty(o, &counts, err);
+    rc = note_window(o, err);
+    return rc < 0 ? rc : note_left_out(o, &counts, err);
 }
 
 static int find_of_run(struct making *m, struct sewa_error *err)
@@ -469,6 +491,19 @@ static int check_types(const struct making *m, struct sewa_error *err)
                         "%s cannot be averaged by this version", m->first_row.carried);
 }
 
+static int note_workers(struct making *m, struct sewa_error *err)
+{
+    int64_t slots = m->limits->worker_slots;
+    char note[200];
+
+    if (slots == 0 || m->q->workers <= slots)
+        return 0;
+    snprintf(note, sizeof note,
+             "%lld workers are asked for, and this service has slots for %lld: it gets no more",
+             (long long)m->q->workers, (long long)slots);
+    return add_warning(m->plan, note, err);
+}
+
 static int make_plan(struct making *m, struct sewa_error *err)
 {
     int rc = find_candidates(m, err);
@@ -481,6 +516,8 @@ static int make_plan(struct making *m, struct sewa_error *err)
         rc = check_types(m, err);
     if (rc == 0)
         rc = measured_traits(m->db, m->q, m->plan, err);
+    if (rc == 0)
+        rc = note_workers(m, err);
     if (rc == 0)
         rc = plan_measure(m->plan, m->q, m->limits, m->first, err);
     return rc < 0 ? rc : measured_expect(m->db, m->q, m->plan, err);

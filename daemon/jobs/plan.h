@@ -68,6 +68,7 @@ struct plan_limits {
     const char *artifact_directory;
     int64_t worker_memory_bytes; /* for the candidates and the banks of one worker */
     unsigned worker_threads;     /* numeric threads of one worker */
+    int64_t worker_slots;        /* workers at a time; 0: not known */
     /* How to run this evaluator (an object for proto/worker.md, a new reference), or NULL. */
     json_t *(*evaluator)(const char *name, void *arg);
     void *arg;

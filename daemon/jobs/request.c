@@ -58,6 +58,7 @@ static void parse_source(struct json_reader *r, struct job_request *q)
 {
     const char *run = json_get_string(r, "run", NULL);
     const json_t *ids = json_get_strings(r, "checkpoints", JOB_CANDIDATES_MAX);
+    AUTOJSON json_t *seen = json_object();
 
     if (r->rc < 0)
         return;
@@ -73,9 +74,10 @@ static void parse_source(struct json_reader *r, struct job_request *q)
         if (!id_is(id, "ckpt"))
             json_reader_fail(r, SEWA_E_INVALID, "checkpoints", "'%.60s' is no id of a checkpoint",
                              id);
-        for (size_t j = 0; r->rc == 0 && j < i; j++)
-            if (strcmp(id, json_string_value(json_array_get(ids, j))) == 0)
-                json_reader_fail(r, SEWA_E_INVALID, "checkpoints", "'%s' is named twice", id);
+        else if (json_object_get(seen, id))
+            json_reader_fail(r, SEWA_E_INVALID, "checkpoints", "'%s' is named twice", id);
+        else if (!seen || json_object_set_new(seen, id, json_true()) < 0)
+            json_reader_fail(r, SEWA_E_NO_MEMORY, NULL, "no memory for the request");
     }
     q->run = copy(r, run);
     q->checkpoints = copy_json(r, ids);
@@ -153,7 +155,8 @@ static void parse_baselines(struct json_reader *r, struct job_request *q,
         return;
     if (!names && info && info->needs != METHOD_NEEDS_NOTHING)
         for (int i = 0; baseline_words[i]; i++)
-            add_baseline(r, q, baseline_words[i]);
+            if (strcmp(baseline_words[i], q->method) != 0)
+                add_baseline(r, q, baseline_words[i]);
     for (size_t i = 0; r->rc == 0 && i < json_array_size(names); i++)
         add_baseline(r, q, json_string_value(json_array_get(names, i)));
 }
@@ -273,6 +276,41 @@ static json_t *baselines_json(const struct job_request *q)
             return NULL;
         }
     return names;
+}
+
+static bool has_baseline(const struct job_request *q, const char *name)
+{
+    for (int i = 0; i < q->baseline_count; i++)
+        if (strcmp(q->baselines[i], name) == 0)
+            return true;
+    return false;
+}
+
+bool job_baseline_counts(const struct job_request *q, const char *name, size_t k, size_t select)
+{
+    size_t averaged = strcmp(name, "uniform") == 0 ? k
+                      : strcmp(name, "lawa") == 0  ? job_lawa_select(k, select)
+                                                   : 0;
+
+    if (strcmp(name, q->method) == 0)
+        return false;
+    return averaged != 1 || !(has_baseline(q, "last") || strcmp(q->method, "last") == 0);
+}
+
+size_t job_lawa_select(size_t k, size_t select)
+{
+    size_t n = select ? select : METHOD_SELECT_DEFAULT;
+
+    return n < k ? n : k;
+}
+
+int job_baseline_count(const struct job_request *q, size_t k, size_t select)
+{
+    int n = 0;
+
+    for (int i = 0; i < q->baseline_count; i++)
+        n += job_baseline_counts(q, q->baselines[i], k, select);
+    return n;
 }
 
 static json_t *step_or_null(bool given, int64_t step)

@@ -12,7 +12,8 @@
 #include <stdint.h>
 
 enum {
-    JOB_CANDIDATES_MAX = 200,
+    JOB_CANDIDATES_MAX = 4096, /* METHOD_CANDIDATES_MAX */
+    JOB_WINDOW_DEFAULT = 200,
     JOB_WORKERS_MAX = 256,
     JOB_BASELINES_MAX = 4,
 };
@@ -26,7 +27,7 @@ struct job_request {
     bool has_min_step, has_max_step;
     int64_t min_step, max_step;
     json_t *exclude_steps; /* array of whole numbers */
-    int64_t window;        /* 0: as many as there are */
+    int64_t window;        /* 0: the newest JOB_WINDOW_DEFAULT */
     json_t *select;        /* NULL, a number, or "auto" */
     char *evaluator;       /* NULL: none */
     json_t *params;        /* object */
@@ -61,5 +62,15 @@ int job_request_parse_stored(const json_t *stored, struct job_request **ret,
                              struct sewa_error *err);
 
 const char *job_integers_name(enum job_integers i);
+
+/*
+ * Whether this baseline is compared with: neither the method itself, nor the newest of k candidates
+ * once more under another name ("lawa" of one). select is the plan's.
+ */
+bool job_baseline_counts(const struct job_request *q, const char *name, size_t k, size_t select);
+int job_baseline_count(const struct job_request *q, size_t k, size_t select);
+
+/* How many the baseline "lawa" averages. */
+size_t job_lawa_select(size_t k, size_t select);
 
 #endif

@@ -374,8 +374,10 @@ void runner_progress(const struct runner *r, struct job_progress *ret)
         if (r->best)
             ret->evaluations_total += (int64_t)r->plan->k;
         if (r->request->evaluator)
-            ret->evaluations_total += (1 + r->recalibrates + r->request->baseline_count) *
-                                      (r->has_report ? 2 : 1);
+            ret->evaluations_total +=
+                (1 + r->recalibrates +
+                 job_baseline_count(r->request, r->plan->k, r->plan->select)) *
+                (r->has_report ? 2 : 1);
     }
     if (r->stage == RUNNER_FINISHED || ret->evaluations_total < ret->evaluations)
         ret->evaluations_total = ret->evaluations;
@@ -410,12 +412,12 @@ static int add_verdict_point(struct runner *r, const char *name, const double *a
 static int add_baseline(struct runner *r, const char *name, struct sewa_error *err)
 {
     AUTOPTR(method_free) struct method *own = NULL;
-    struct method *m = strcmp(name, "best") == 0 ? (r->best ? r->best : r->method) : NULL;
+    struct method *m = strcmp(name, "best") == 0 ? r->best : NULL;
     int rc = 0;
 
     if (!m) {
-        size_t lawa = r->plan->select ? r->plan->select : METHOD_SELECT_DEFAULT;
-        size_t select = strcmp(name, "lawa") == 0 ? (lawa < r->plan->k ? lawa : r->plan->k) : 0;
+        size_t lawa = job_lawa_select(r->plan->k, r->plan->select);
+        size_t select = strcmp(name, "lawa") == 0 ? lawa : 0;
         rc = make_one(r, name, select, NULL, &own, err);
         m = own;
     }
@@ -434,7 +436,8 @@ int runner_make_verdict_points(struct runner *r, struct sewa_error *err)
         return 0;
     int rc = add_verdict_point(r, r->request->method, method_outcome(r->method)->alpha, err);
     for (int i = 0; rc == 0 && i < r->request->baseline_count; i++)
-        rc = add_baseline(r, r->request->baselines[i], err);
+        if (job_baseline_counts(r->request, r->request->baselines[i], r->plan->k, r->plan->select))
+            rc = add_baseline(r, r->request->baselines[i], err);
     return rc;
 }
 

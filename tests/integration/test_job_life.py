@@ -233,7 +233,20 @@ class QueueAndSlots(LifeTest):
 
     def test_more_workers_than_slots(self):
         sewad = toy_service(self, {"toy": toy_evaluator()}, {"local_workers": 2})
-        sewad.run_job(run="toy", evaluator="toy", method="best", workers=5)
+        job = {"run": "toy", "evaluator": "toy", "method": "best", "workers": 5}
+        plan = sewad.post(JOBS, job, 200, dry_run="true")["plan"]
+        note = "5 workers are asked for, and this service has slots for 2"
+        self.assertIn(note, " ".join(plan["warnings"]))
+        done = sewad.run_job(**job)
+        self.assertIn(note, " ".join(done["result"]["notes"]))
+        # it is not compared with itself, nor with the last one twice ("lawa" of one)
+        self.assertEqual([b["method"] for b in done["result"]["baselines"]], ["last", "uniform"])
+        self.assertEqual(done["progress"]["evaluations"], done["progress"]["evaluations_total"])
+        one = sewad.run_job(run="toy", evaluator="toy", select=1,
+                            params={"iterations": 2, "polish": 2})
+        self.assertEqual([b["method"] for b in one["result"]["baselines"]],
+                         ["last", "best", "uniform"])
+        self.assertEqual(one["progress"]["evaluations"], one["progress"]["evaluations_total"])
 
     def test_device_slots(self):
         about = self.scratch.join("about")

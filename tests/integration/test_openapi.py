@@ -15,7 +15,7 @@ GOOD = [
     {}, {"method": "last"}, {"method": "uniform", "evaluator": None, "baselines": []},
     {"method": None, "window": None, "select": None, "params": None, "baselines": None},
     {"min_step": 0}, {"max_step": 600}, {"exclude_steps": [100]}, {"window": 1, "select": 1},
-    {"window": 200}, {"select": 6}, {"select": "auto"}, {"baselines": ["last", "lawa"]},
+    {"window": 4096}, {"select": 6}, {"select": "auto"}, {"baselines": ["last", "lawa"]},
     {"seed": 0}, {"seed": 2**63 - 1}, {"integers": "max"}, {"integers": None},
     {"allow_nonfinite": True, "force": True, "digests": True}, {"if_new_checkpoints": 0},
     {"output": {"dtype": "BF16"}}, {"output": {}}, {"output": {"max_shard_bytes": 0}},
@@ -34,7 +34,7 @@ GOOD = [
 BAD = [
     {"methods": "last"}, {"method": "magic"}, {"method": 5}, {"run": 5}, {"min_step": -1},
     {"max_step": 1.5}, {"exclude_steps": [-1]}, {"exclude_steps": 5}, {"exclude_steps": ["1"]},
-    {"window": 0}, {"window": 201}, {"window": "5"}, {"select": 0}, {"select": "all"},
+    {"window": 0}, {"window": 4097}, {"window": "5"}, {"select": 0}, {"select": "all"},
     {"select": 1.5}, {"evaluator": 5}, {"baselines": ["sewa"]}, {"baselines": ["last", "last"]},
     {"baselines": "last"}, {"seed": -1}, {"seed": 1.0}, {"integers": "mean"}, {"force": 1},
     {"digests": "no"}, {"if_new_checkpoints": -1}, {"output": {"dtype": "F64"}},

@@ -4,6 +4,7 @@ A gate holds evaluations, so that who works is seen while nothing ends. The time
 worker would go by itself (a heartbeat, a question for work that nobody answers, a kill) are made so
 long that only being told can have ended it.
 """
+import concurrent.futures
 import os
 import unittest
 
@@ -72,6 +73,37 @@ class Slots(ServiceTest):
         wait_until(lambda: len(self.sewad.workers()) == 3, "the job has what it asked for", SOON_S)
         self.open("b")
         self.sewad.wait_job(second)
+
+
+@needs_failpoints
+class Limit(ServiceTest):
+    def test_requests_at_the_same_time_respect_the_limit(self):
+        gate = self.scratch.join("gate")
+        self.addCleanup(self.scratch.write, "gate", "")
+        sewad = toy_service(self, {"toy": toy_evaluator({"gate": gate})},
+                            SEWA_FAILPOINT="jobs_unfinished_max=value:4,"
+                                           "submission_plan=sleep:300@1+")
+        job = {"run": "toy", "evaluator": "toy", "method": "best"}
+
+        def submit(_):
+            return sewad.request("POST", "/api/v1/jobs", job)
+        with concurrent.futures.ThreadPoolExecutor(12) as threads:
+            replies = list(threads.map(submit, range(12)))
+        taken = [r.json()["id"] for r in replies if r.status == 201]
+        self.assertEqual(len(taken), 4)
+        for reply in replies:
+            if reply.status != 201:
+                reply.problem(429, "too_many_requests", "at most 4")
+        self.assertEqual(len(sewad.pages("/api/v1/jobs")), 4)
+        # a plan alone takes no place, a request that is refused gives its own back
+        sewad.post("/api/v1/jobs", job, 200, dry_run="true")
+        self.scratch.write("gate", "")
+        for uid in taken:
+            sewad.wait_job(uid)
+        for _ in range(5):
+            sewad.request("POST", "/api/v1/jobs", dict(job, run="nobody")).problem(
+                422, "unknown_name")
+        wait_until(lambda: submit(None).status == 201, "there is room again")
 
 
 if __name__ == "__main__":

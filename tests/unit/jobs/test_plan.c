@@ -115,12 +115,50 @@ static void test_window_is_bounded(void **state)
     AUTOPTR(job_plan_free) struct job_plan *p = NULL;
     struct sewa_error err = { 0 };
 
-    for (int64_t step = 0; step < JOB_CANDIDATES_MAX + 5; step++)
+    for (int64_t step = 0; step < JOB_WINDOW_DEFAULT; step++)
         add(f, step, NULL);
     assert_ok(make(f, LAST "}", &p, &err), err);
-    assert_int_equal(p->k, JOB_CANDIDATES_MAX);
+    assert_int_equal(p->k, JOB_WINDOW_DEFAULT);
+    assert_int_equal(json_array_size(p->warnings), 0);
+    job_plan_free(TAKE(p));
+    for (int64_t step = JOB_WINDOW_DEFAULT; step < JOB_WINDOW_DEFAULT + 5; step++)
+        add(f, step, NULL);
+    assert_ok(make(f, LAST "}", &p, &err), err);
+    assert_int_equal(p->k, JOB_WINDOW_DEFAULT);
     assert_int_equal(p->candidates[0].step, 5);
-    assert_int_equal(p->candidates[p->k - 1].step, JOB_CANDIDATES_MAX + 4);
+    assert_int_equal(p->candidates[p->k - 1].step, JOB_WINDOW_DEFAULT + 4);
+    /* it was not asked for, so it is said */
+    assert_int_equal(json_array_size(p->warnings), 1);
+    assert_non_null(strstr(json_string_value(json_array_get(p->warnings, 0)),
+                           "only the newest 200 checkpoints are candidates"));
+    job_plan_free(TAKE(p));
+    assert_ok(make(f, LAST ",\"window\":3}", &p, &err), err);
+    assert_int_equal(p->k, 3);
+    assert_int_equal(json_array_size(p->warnings), 0);
+    job_plan_free(TAKE(p));
+    assert_ok(make(f, LAST ",\"window\":4096}", &p, &err), err);
+    assert_int_equal(p->k, JOB_WINDOW_DEFAULT + 5);
+    assert_int_equal(json_array_size(p->warnings), 0);
+}
+
+/* More workers than there are slots: the job is taken, and it is said. */
+static void test_more_workers_than_slots(void **state)
+{
+    struct fixture *f = *state;
+    struct sewa_error err = { 0 };
+
+    add(f, 10, NULL);
+    add(f, 20, NULL);
+    for (int64_t slots = 0; slots <= 5; slots++) {
+        AUTOPTR(job_plan_free) struct job_plan *p = NULL;
+        f->ix.limits.worker_slots = slots;
+        assert_ok(make(f, LAST ",\"workers\":4}", &p, &err), err);
+        assert_int_equal(json_array_size(p->warnings), slots > 0 && slots < 4);
+        if (slots == 3)
+            assert_string_equal(json_string_value(json_array_get(p->warnings, 0)),
+                                "4 workers are asked for, and this service has slots for 3: it "
+                                "gets no more");
+    }
 }
 
 static void test_duplicate_steps(void **state)
@@ -713,6 +751,7 @@ int main(void)
         TEST(test_numbering_that_restarts_is_said),
         TEST(test_times_at_the_ends_of_their_type),
         TEST(test_window_is_bounded),
+        TEST(test_more_workers_than_slots),
         TEST(test_duplicate_steps),
         TEST(test_by_name),
         TEST(test_mismatch),

@@ -66,9 +66,9 @@ static const struct row {
     { LAST ",\"exclude_steps\":[-1]", SEWA_E_INVALID, "/exclude_steps", "element 0" },
     { LAST ",\"exclude_steps\":[1.0]", SEWA_E_INVALID, "/exclude_steps", "is no step" },
     { LAST ",\"window\":1", 0, NULL, NULL },
-    { LAST ",\"window\":200", 0, NULL, NULL },
-    { LAST ",\"window\":0", SEWA_E_INVALID, "/window", "is 0, allowed is 1 to 200" },
-    { LAST ",\"window\":201", SEWA_E_INVALID, "/window", "is 201" },
+    { LAST ",\"window\":4096", 0, NULL, NULL },
+    { LAST ",\"window\":0", SEWA_E_INVALID, "/window", "is 0, allowed is 1 to 4096" },
+    { LAST ",\"window\":4097", SEWA_E_INVALID, "/window", "is 4097" },
     { "\"method\":\"last\",\"checkpoints\":[\"" CKPT "\"],\"window\":3", SEWA_E_INVALID,
       "/checkpoints", "cannot filter them" },
     { "\"method\":\"last\",\"checkpoints\":[\"" CKPT "\"],\"min_step\":3", SEWA_E_INVALID,
@@ -233,7 +233,7 @@ static void test_counts(void **state)
         json_array_append_new(ids, json_string(id));
     }
     json_object_set_new(body, "checkpoints", ids);
-    assert_failed(job_request_parse(body, &q, &err), err, SEWA_E_INVALID, "201 elements");
+    assert_failed(job_request_parse(body, &q, &err), err, SEWA_E_INVALID, "4097 elements");
     assert_string_equal(err.pointer, "/checkpoints");
     json_array_remove(ids, 0);
     assert_ok(job_request_parse(body, &q, &err), err);
@@ -259,6 +259,48 @@ static void test_defaults(void **state)
         "\"max_step\":null,\"method\":\"sewa\",\"min_step\":null,"
         "\"output\":{\"dtype\":\"input\",\"max_shard_bytes\":null},\"params\":{},\"run\":\"digits\","
         "\"seed\":0,\"select\":null,\"window\":null,\"workers\":1}");
+}
+
+/* Neither the method itself is compared with, nor one checkpoint under two names. */
+static void test_baselines_that_count(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        size_t k, select;
+        const char *wanted; /* those that count, in order */
+        int listed;
+    } cases[] = {
+        { SEWA, 20, 5, "last best uniform lawa ", 4 },
+        { SEWA, 20, 0, "last best uniform lawa ", 4 },
+        { SEWA, 20, 1, "last best uniform ", 4 },
+        { SEWA, 1, 1, "last best ", 4 },
+        { SEWA ",\"baselines\":[\"lawa\"]", 20, 1, "lawa ", 1 },
+        { RUN ",\"method\":\"best\",\"evaluator\":\"e\"", 20, 1, "last uniform ", 3 },
+        { RUN ",\"method\":\"best\",\"evaluator\":\"e\",\"baselines\":[\"best\"]", 20, 1, "", 1 },
+        { RUN ",\"method\":\"lawa\",\"evaluator\":\"e\",\"baselines\":[\"lawa\",\"last\"]", 20, 3,
+          "last ", 2 },
+        { RUN ",\"method\":\"last\",\"evaluator\":\"e\",\"baselines\":[\"lawa\",\"best\"]", 20, 1,
+          "best ", 2 },
+    };
+    struct sewa_error err = { 0 };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        AUTOJSON json_t *body = body_of(cases[i].body);
+        AUTOPTR(job_request_free) struct job_request *q = NULL;
+        char counted[80] = "";
+        int n = 0;
+        assert_ok(job_request_parse(body, &q, &err), err);
+        assert_int_equal(q->baseline_count, cases[i].listed);
+        for (int b = 0; b < q->baseline_count; b++) {
+            if (!job_baseline_counts(q, q->baselines[b], cases[i].k, cases[i].select))
+                continue;
+            strcat(strcat(counted, q->baselines[b]), " ");
+            n++;
+        }
+        assert_string_equal(counted, cases[i].wanted);
+        assert_int_equal(job_baseline_count(q, cases[i].k, cases[i].select), n);
+    }
 }
 
 /* What is stored is read again, and says the same. */
@@ -389,7 +431,7 @@ static void test_no_memory(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(rows) + 7];
+    struct CMUnitTest tests[COUNT_OF(rows) + 8];
     size_t n = 0;
 
     for (; n < COUNT_OF(rows); n++)
@@ -399,6 +441,7 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_body_is_no_object);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_counts);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_defaults);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_baselines_that_count);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_stored);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_check);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_stored_rubbish);
