@@ -155,3 +155,31 @@ int command_checkpoint_show(struct context *c, const struct arguments *a)
     sewa_checkpoint_clear(&k);
     return status;
 }
+
+/* ---- pin ---- */
+
+static int pin_all(struct context *c, const struct arguments *a, const char *json, const char *done)
+{
+    struct sewa_checkpoint k = { 0 };
+    struct sewa_error err;
+    int status = EXIT_OK;
+
+    for (size_t i = 0; i < a->operand_count; i++) {
+        if (sewa_checkpoint_patch(c->client, a->operands[i], json, &k, &err) == 0)
+            say(c, "checkpoint '%s' is %s", a->operands[i], done);
+        else
+            status = explain(c, &err);
+        sewa_checkpoint_clear(&k);
+    }
+    return status;
+}
+
+int command_checkpoint_pin(struct context *c, const struct arguments *a)
+{
+    return pin_all(c, a, "{\"pinned\":true}", "pinned");
+}
+
+int command_checkpoint_unpin(struct context *c, const struct arguments *a)
+{
+    return pin_all(c, a, "{\"pinned\":false}", "pinned no more");
+}

@@ -224,6 +224,12 @@ static const struct command commands[] = {
       checkpoint_list_options, FORMATS_ALL, command_checkpoint_list },
     { "checkpoint", "show", "CHECKPOINT", 1, 1, "show one checkpoint", NULL, NULL, FORMATS_ALL,
       command_checkpoint_show },
+    { "checkpoint", "tensors", "CHECKPOINT", 1, 1, "show the tensors of a checkpoint", NULL,
+      list_options, FORMATS_ALL, command_checkpoint_tensors },
+    { "checkpoint", "pin", "CHECKPOINT...", 1, -1, "mark checkpoints as those to be kept", NULL, NULL,
+      FORMATS_NONE, command_checkpoint_pin },
+    { "checkpoint", "unpin", "CHECKPOINT...", 1, -1, "take the mark away", NULL, NULL, FORMATS_NONE,
+      command_checkpoint_unpin },
 
     { "method", "list", NULL, 0, 0, "show methods", NULL, NULL, FORMATS_ALL, command_method_list },
     { "method", "show", "METHOD", 1, 1, "show one method, its parameters, their ranges and defaults",

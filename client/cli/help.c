@@ -45,14 +45,25 @@ static void two_columns(struct text *to, const char *left, const char *right)
     wrap(to, right, LEFT, LEFT);
 }
 
-static void write_options(struct text *to, const char *title, const struct option *table)
+/* An option of a command stands in the place of a global one of its name. */
+static bool is_hidden(const struct option *o, const struct option *own)
+{
+    for (; own && own->name; own++)
+        if (strcmp(own->name, o->name) == 0)
+            return true;
+    return false;
+}
+
+/* But for those that @own hides; NULL: none. */
+static void write_options(struct text *to, const char *title, const struct option *table,
+                          const struct option *own)
 {
     if (!table || !table->name)
         return;
     sewa_text_printf(to, "\n%s:\n", title);
     for (const struct option *o = table; o->name; o++) {
         AUTO(sewa_text_clear) struct text left = { 0 };
-        if (o->kind == OPTION_REFUSED)
+        if (o->kind == OPTION_REFUSED || is_hidden(o, own))
             continue;
         if (o->letter)
             sewa_text_printf(&left, "-%c, ", o->letter);
@@ -73,8 +84,8 @@ static void command_help(const struct cli *cli, const struct command *c, struct 
         sewa_text_put(to, "\n");
         wrap(to, c->details, 0, 0);
     }
-    write_options(to, "options", c->options);
-    write_options(to, "options of every command", cli->globals);
+    write_options(to, "options", c->options, NULL);
+    write_options(to, "options of every command", cli->globals, c->options);
 }
 
 static void list_commands(const struct cli *cli, const char *noun, struct text *to)
@@ -105,7 +116,7 @@ static void program_help(const struct cli *cli, struct text *to)
         sewa_text_printf(to, "\n%s\n", n->help);
         list_commands(cli, n->name, to);
     }
-    write_options(to, "options of every command", cli->globals);
+    write_options(to, "options of every command", cli->globals, NULL);
     sewa_text_put(to, "\n");
     wrap(to, cli->details, 0, 0);
     sewa_text_printf(to, "\n`%s NOUN VERB --help` says more.\n", cli->program);

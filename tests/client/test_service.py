@@ -180,6 +180,20 @@ class Digits(SharedServiceTest):
                          self.sewad.get("/api/v1/runs/digits/checkpoints"))
         more = self.ctl("checkpoint", "list", "digits", "--limit", "7").expect(0, "there are more")
         self.assertEqual(len(more.out.splitlines()), 8)
+        table = self.ctl("checkpoint", "tensors", names[0]).expect(0).out
+        self.assertEqual(len(table.splitlines()), 5)
+        self.assertRegex(table, r"\nlayers?\.\S+weight +F32 +\d+ x \d+ +[0-9.]+ k?B +- +-\n")
+        path = "/api/v1/checkpoints/%s/tensors" % names[0]
+        self.assertEqual(self.ctl("checkpoint", "tensors", names[0], "-o", "json").json(),
+                         self.sewad.get(path))
+        parts = self.ctl("checkpoint", "tensors", names[0], "--limit", "3", "-o", "name").expect(
+            0, "there are more tensors")
+        self.assertEqual(parts.out.split(), [t["name"] for t in self.sewad.get(path)["items"]][:3])
+        self.ctl("checkpoint", "tensors", "ckpt_nope").expect(3)
+        self.ctl("checkpoint", "pin", names[0], names[1]).expect(0, "'%s' is pinned" % names[1])
+        self.assertIn("pinned          yes\n", self.ctl("checkpoint", "show", names[1]).out)
+        self.ctl("checkpoint", "unpin", "ckpt_nope", names[0], names[1]).expect(3, "pinned no more")
+        self.assertFalse(self.sewad.get("/api/v1/checkpoints/" + names[1])["pinned"])
         self.ctl("checkpoint", "list", "nope").expect(3)
         self.ctl("checkpoint", "show", "ckpt_nope").expect(3)
         self.ctl("checkpoint", "list", "digits", "--order-by", "colour").expect(1)

@@ -145,6 +145,24 @@ static void help_of_everything(void **state)
     }
 }
 
+/* One of a command's own stands in the place of the global one. */
+static void help_has_an_option_once(void **state)
+{
+    (void)state;
+    static const char *const lines[] = { "job|pull|--help", "job|submit|--help", "status|--help" };
+
+    for (size_t i = 0; i < COUNT_OF(lines); i++) {
+        AUTO(words_clear) struct words w = { 0 };
+        AUTO(sewa_text_clear) struct text t = { 0 };
+        struct sewa_error err;
+        assert_ok(words_parse(&w, lines[i], &err), err);
+        help_write(&w.a, &t);
+        const char *first = strstr(sewa_text_get(&t), "-o, --output ");
+        assert_non_null(first);
+        assert_null(strstr(first + 1, "-o, --output "));
+    }
+}
+
 /* The option that only exists to be refused is not offered. */
 static void help_offers_no_token(void **state)
 {
@@ -166,6 +184,7 @@ int main(void)
         cmocka_unit_test(global_options_are_not_hidden),
         cmocka_unit_test(every_field_has_an_option),
         cmocka_unit_test(help_of_everything),
+        cmocka_unit_test(help_has_an_option_once),
         cmocka_unit_test(help_offers_no_token),
     };
 
