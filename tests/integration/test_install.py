@@ -6,7 +6,8 @@ import subprocess
 import unittest
 from unittest import mock
 
-from sewa import REPOSITORY, ServiceTest
+from sewa import REPOSITORY, ServiceTest, toy_evaluator
+from toys import toy_run
 
 # What systemd-analyze gives the unit, of 10; what it finds more is either closed or explained there.
 EXPOSURE_MAX = 1.6
@@ -58,10 +59,15 @@ class Install(ServiceTest):
         for name in open_ways:
             self.assertIn(name, text)
 
-    def test_sewad_finds_its_worker_there(self):
+    def test_the_programs_find_each_other_there(self):
         root = self.install("/opt/sewa")
+        toy_run(self.scratch.join("toy"), [1, 2, 3])
         with mock.patch.dict(os.environ, SEWA_BIN=root + "/opt/sewa/sbin"):
-            self.service().get("/api/v1/runs")
+            sewad = self.service({"run": {"toy": {"path": self.scratch.join("toy")}},
+                                  "evaluator": {"toy": toy_evaluator()}})
+        sewad.wait_complete("toy", 3)
+        done = sewad.run_job(run="toy", method="uniform", evaluator="toy")
+        self.assertEqual(done["state"], "succeeded", done["reason"])
 
     def test_documents_are_there_and_find_each_other(self):
         documents = os.path.join(self.install("/usr/local"), "usr/local/share/doc/sewa")
