@@ -196,6 +196,22 @@ class Chunks(Attack):
     def test_trailers_of_every_size_around_the_buffer(self):
         self.judge(b"2\r\n{}\r\n0\r\nT: ", b"x", b"\r\n\r\n")
 
+    def test_who_is_slow_is_left_alone(self):
+        """However many requests the connection has had, and in whatever pieces a body comes."""
+        other = GET.replace(b"\r\n\r\n", b"\r\nX: " + b"x" * 100 + b"\r\n\r\n")
+        body = b" " * 400 + b"{}"
+        busy, tiny = self.connect(), self.connect()
+        for _ in range(300):
+            self.assertEqual(busy.send(other).answer().status, 200)
+        for wire in (busy, tiny):
+            wire.send(CHUNKED + b"".join(b"001\r\n%c\r\n" % byte for byte in body[:300]) + b"0")
+        time.sleep(2.5)  # the sweep has looked at them more than once
+        for wire in (busy, tiny):
+            wire.send(b"66\r\n" + body[300:] + b"\r\n0\r\n\r\n")
+            self.assertEqual(wire.answer().status, 422)
+            self.assertEqual(wire.send(GET).answer().status, 200)
+        self.assert_still_works()
+
     def test_it_forgets_who_has_left(self):
         for _ in range(20):
             self.connect(1, CHUNKED + b"2;" + b"x" * 33000)
