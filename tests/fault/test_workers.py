@@ -197,6 +197,51 @@ class Adoption(Workers):
         self.open_gate()
         self.assert_peaceful(uid, peace, "none was left")
 
+    def database(self, *words):
+        path = os.path.join(self.sewad.state, "sewad.db")
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            cursor = db.execute(*words)
+            db.commit()
+            return cursor.fetchall() if cursor.description else cursor.rowcount
+
+    def known(self):
+        return [pid for pid, in self.database("SELECT pid FROM workers ORDER BY pid")]
+
+    def test_who_has_gone_is_forgotten_and_nobody_else(self):
+        """Of two workers one dies while sewad is away: its row goes, the other's stays."""
+        self.set_up(options={"local_workers": 2})
+        uid, peace = self.hold(workers=2)
+        wait_until(lambda: len(self.evaluations()) == 2, "both are at work")
+        wait_until(lambda: len(self.known()) == 2, "both are known")
+        dead, alive = self.sewad.workers()
+        self.sewad.kill()
+        os.kill(dead, signal.SIGKILL)
+        wait_until(lambda: dead not in self.sewad.workers(), "it is dead")
+        self.sewad.start()
+        self.assertIn("1 workers are alive", self.sewad.log_text())
+        self.wait_evaluations(3)
+        wait_until(lambda: self.known() == sorted(self.sewad.workers()), "those that live are known")
+        self.assertIn(alive, self.known())
+        self.assertNotIn(dead, self.known())
+        self.open_gate()
+        self.assert_peaceful(uid, peace, "one of two is gone")
+        wait_until(lambda: self.known() == [], "nobody is known when the job has ended")
+
+    def test_a_worker_that_nobody_knows_ends(self):
+        """As if sewad had been killed between its start and the row: it is refused and goes."""
+        self.set_up(SEWA_FAILPOINT="jobs_heartbeat_s=value:1")
+        uid, peace = self.hold()
+        worker, = self.sewad.workers()
+        self.sewad.kill()
+        self.assertEqual(self.database("DELETE FROM workers"), 1)
+        self.sewad.start()
+        self.assertIn("0 workers are alive", self.sewad.log_text())
+        self.wait_evaluations(2)
+        wait_until(lambda: worker not in self.sewad.workers(), "the unknown one has gone")
+        self.assertEqual(len(self.sewad.workers()), 1)
+        self.open_gate()
+        self.assert_peaceful(uid, peace, "one was not known")
+
     def test_another_process_with_the_same_number_is_left_alone(self):
         self.set_up()
         uid, peace = self.hold()
@@ -205,9 +250,7 @@ class Adoption(Workers):
         stranger = subprocess.Popen(["sleep", "1000"], env=self.scratch.environment())
         self.addCleanup(stranger.wait)
         self.addCleanup(stranger.kill)
-        with contextlib.closing(sqlite3.connect(os.path.join(self.sewad.state, "sewad.db"))) as db:
-            self.assertEqual(db.execute("UPDATE workers SET pid = ?", (stranger.pid,)).rowcount, 1)
-            db.commit()
+        self.assertEqual(self.database("UPDATE workers SET pid = ?", (stranger.pid,)), 1)
         self.sewad.start()
         self.assertIn("0 workers are alive", self.sewad.log_text())
         self.open_gate()
@@ -237,6 +280,25 @@ class Stopping(Workers):
         self.open_gate()
         self.assert_peaceful(uid, peace, "stopped again and again")
         # none was lost, none was made twice
+        self.assertEqual(len(self.evaluations()), peace["result"]["cost"]["evaluations"])
+
+    def test_what_is_under_way_is_waited_for(self):
+        """It goes on as long as it takes (within half a minute); its result counts."""
+        self.set_up()
+        peace = self.in_peace()
+        uid = self.sewad.submit(**JOB)["id"]
+        self.wait_evaluations(1)
+        worker, = self.sewad.workers()
+        self.sewad.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "stopping:" in self.sewad.log_text(), "it has heard")
+        time.sleep(1.5)  # many times as long as it takes to look whether all is done
+        self.assertTrue(self.sewad.is_alive())
+        self.assertEqual(self.sewad.workers(), [worker])
+        self.open_gate()
+        self.assertEqual(self.sewad.wait_end(), 0, self.sewad.log_text())
+        self.assertNotIn("did not end within", self.sewad.log_text())
+        self.sewad.start()
+        self.assert_peaceful(uid, peace, "it was waited for")
         self.assertEqual(len(self.evaluations()), peace["result"]["cost"]["evaluations"])
 
     @unittest.skipUnless(LONG, "takes half a minute: SEWA_TEST_LONG=1")

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -139,6 +140,53 @@ static void test_kill_takes_the_group(void **state)
         usleep(1000); /* it ends on its own; a zombie counts as ended */
 }
 
+/* Its number may be somebody else's by now: the start time says so, and nobody is touched. */
+static void test_another_process_of_this_number_is_not_stopped(void **state)
+{
+    struct fixture *f = *state;
+
+    begin(f, "#!/bin/sh\nexec sleep 100\n", NULL);
+    f->launched->start_ticks++;
+    f->launcher->stop(f->launched, true);
+    f->launcher->stop(f->launched, false);
+    for (int i = 0; i < 100; i++) { /* long enough for a signal to arrive */
+        assert_int_equal(waitpid((pid_t)f->launched->pid, NULL, WNOHANG), 0);
+        usleep(2000);
+    }
+    f->launched->start_ticks--;
+    f->launcher->stop(f->launched, true);
+    wait_exit(f);
+    assert_int_equal(f->signal, SIGKILL);
+}
+
+/* What passes by itself is told from what stays. */
+static void test_no_descriptors(void **state)
+{
+    struct fixture *f = *state;
+    struct sewa_error err = { 0 };
+    struct local_options o = { .program = "/bin/true", .socket = "/s" };
+    struct launch_spec spec = {
+        .token = "t", .log_path = f->log, .on_exit = on_exit_seen, .owner = f
+    };
+    struct rlimit kept, few;
+
+    assert_ok(local_new(&o, &f->loop, &f->launcher, &err), err);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &kept), 0);
+    int next = dup(0);
+    close(next);
+    for (int room = 0; room < 3; room++) { /* none for the log; for the log and not for a pipe */
+        few = kept;
+        few.rlim_cur = (rlim_t)(next + room);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        int rc = f->launcher->start(f->launcher, &spec, &f->launched, &err);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &kept), 0);
+        assert_failed(rc, err, SEWA_E_UNAVAILABLE, "many open files");
+    }
+    assert_ok(f->launcher->start(f->launcher, &spec, &f->launched, &err), err);
+    wait_exit(f);
+    assert_int_equal(f->status, 0);
+}
+
 static void test_failures_to_start(void **state)
 {
     struct fixture *f = *state;
@@ -203,6 +251,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_environment_and_log, setup, teardown),
         cmocka_unit_test_setup_teardown(test_own_session, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kill_takes_the_group, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_another_process_of_this_number_is_not_stopped, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_no_descriptors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failures_to_start, setup, teardown),
         cmocka_unit_test_setup_teardown(test_adopt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_release_leaves_it_alive, setup, teardown),
