@@ -16,7 +16,7 @@ void unknown_begin(struct unknown *u, const char *word)
 void unknown_known(struct unknown *u, const char *name)
 {
     nearest_consider(&u->nearest, name);
-    if (u->left_out > 0 || u->list.len + strlen(name) > LIST_BYTES_MAX) {
+    if (u->list.len + strlen(name) > LIST_BYTES_MAX) {
         u->left_out++;
         return;
     }
