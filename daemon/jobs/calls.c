@@ -169,7 +169,7 @@ static json_t *task_json(const struct worker *w, size_t i, int64_t attempt)
     rc |= json_put(task, "task", json_integer(job->tasks.base + (int64_t)i));
     rc |= json_put(task, "attempt", json_integer(attempt));
     if (rc == 0 && runner_stage(job->runner) == RUNNER_AVERAGE) {
-        AUTOFREE char *staging = publish_staging(job->jobs, job->uid, attempt);
+        AUTOFREE char *staging = clean_staging(job->jobs->artifact_directory, job->uid, attempt);
         AUTOFREE char *text = staging ? path_to_text(staging) : NULL;
         rc = json_put(task, "directory", text ? json_string(text) : NULL);
     }
@@ -218,6 +218,8 @@ static void grant(struct worker *w, size_t i, struct jobs_call *c)
     }
     write->has_lease = true;
     write->lease.attempt = tasks_grant(&job->tasks, i, w->uid, deadline);
+    if (write->lease.attempt > job->attempts)
+        job->attempts = write->lease.attempt;
     write->lease.task = job->tasks.base + (int64_t)i;
     write->lease.failures = job->tasks.items[i].failures;
     write->lease.granted_ms = write->now_ms;

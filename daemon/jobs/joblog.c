@@ -5,8 +5,10 @@
 #include "jobs/jobs_body.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/failpoint.h"
 #include "base/fdio.h"
@@ -32,6 +34,7 @@ static void run(struct work *base)
 }
 
 static void flush(struct job *job);
+static void say_dropped(struct job *job);
 
 static void done(struct work *base)
 {
@@ -40,10 +43,14 @@ static void done(struct work *base)
 
     job->log.busy = false;
     buf_reset(&job->log.writing);
+    if (job->log.removed)
+        unlink(a->path); /* it was made again */
     free(a->path);
     free(a);
-    if (!job->jobs->closed)
+    if (!job->jobs->closed && !job->log.removed) {
+        say_dropped(job);
         flush(job);
+    }
     jobs_let_go(job->jobs, job);
 }
 
@@ -74,32 +81,77 @@ static void flush(struct job *job)
     free(a);
 }
 
-void joblog_append(struct job *job, const void *data, size_t n)
+/* What an earlier service has written counts too. */
+static void count_written(struct job *job)
+{
+    AUTOFREE char *path = jobs_log_path(job->jobs, job->uid);
+    struct stat st;
+
+    job->log.counted = true;
+    job->log.written = path && stat(path, &st) == 0 ? st.st_size : 0;
+}
+
+static void add(struct job *job, const void *data, size_t n)
 {
     static const char note[] = "\n[the log has reached its limit; the rest is not kept]\n";
     struct job_log *log = &job->log;
 
     if (log->full)
         return;
-    if (!log->counted) { /* what an earlier service has written counts too */
-        AUTOFREE char *path = jobs_log_path(job->jobs, job->uid);
-        struct stat st;
-        log->counted = true;
-        log->written = path && stat(path, &st) == 0 ? st.st_size : 0;
-    }
-    if (log->written + (int64_t)n > JOBS_LOG_MAX || log->pending.len + n > PENDING_MAX) {
+    if (log->written + (int64_t)n > JOBS_LOG_MAX) {
         log->full = true;
         data = note;
         n = sizeof note - 1;
     }
     log->written += (int64_t)n;
     buf_append(&log->pending, data, n);
+}
+
+static void say_dropped(struct job *job)
+{
+    struct job_log *log = &job->log;
+    char note[120];
+
+    if (log->dropped == 0)
+        return;
+    int n = snprintf(note, sizeof note,
+                     "\n[%lld bytes of output came faster than they could be written and are not "
+                     "kept]\n",
+                     (long long)log->dropped);
+    log->dropped = 0;
+    add(job, note, (size_t)n);
+}
+
+void joblog_append(struct job *job, const void *data, size_t n)
+{
+    struct job_log *log = &job->log;
+
+    if (log->full || log->removed)
+        return;
+    if (!log->counted)
+        count_written(job);
+    if (log->dropped > 0 || log->pending.len + n > PENDING_MAX) {
+        log->dropped += (int64_t)n; /* until the disk has taken what waits: then that is said */
+        return;
+    }
+    add(job, data, n);
     flush(job);
+}
+
+void joblog_remove(struct jobs *j, struct job *job, const char *uid)
+{
+    AUTOFREE char *path = jobs_log_path(j, uid);
+
+    if (job)
+        job->log.removed = true;
+    if (path)
+        unlink(path);
 }
 
 bool joblog_is_stored(const struct job *job)
 {
-    return !job->log.busy && job->log.pending.len == 0;
+    return job->log.removed ||
+           (!job->log.busy && job->log.pending.len == 0 && job->log.dropped == 0);
 }
 
 void joblog_clear(struct job *job)

@@ -293,6 +293,8 @@ static int restore_lease(const struct lease_row *row, void *arg, struct sewa_err
     struct job *job = arg;
 
     (void)err;
+    if (row->attempt > job->attempts)
+        job->attempts = row->attempt;
     /* its holder has until the deadline to say that it still works on it */
     tasks_restore(&job->tasks, row->task, row->attempt, row->failures, row->worker,
                   clock_monotonic_ms() + job->jobs->times.lease_ms);
@@ -367,7 +369,7 @@ static int recover_one(const struct job_row *row, void *arg, struct sewa_error *
 
 int jobs_recover(struct jobs *j, struct sewa_error *err)
 {
-    int rc = publish_sweep(j, err);
+    int rc = clean_sweep(j, err);
 
     if (rc == 0)
         rc = job_unfinished(store_reader(j->o.store), recover_one, j, err);

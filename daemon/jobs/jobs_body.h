@@ -1,7 +1,7 @@
 /*
  * jobs_body - the inside of the jobs room, for the files that are one: jobs.c (opening, queue,
  * clock), life.c (states), workers.c (processes), setback.c (their failures), calls.c (what workers
- * ask), write.c (rows), publish.c (files), joblog.c (output).
+ * ask), write.c (rows), publish.c and clean.c (files), joblog.c (output).
  */
 #ifndef JOBS_JOBS_BODY_H
 #define JOBS_JOBS_BODY_H
@@ -60,9 +60,11 @@ struct job_log {
     struct buf pending;
     struct buf writing;
     int64_t written;
-    bool counted; /* written is known */
+    int64_t dropped; /* bytes that came faster than the disk took them; to be said */
+    bool counted;    /* written is known */
     bool busy;
     bool full;
+    bool removed; /* the job was deleted: nothing is written any more */
 };
 
 struct job {
@@ -82,6 +84,8 @@ struct job {
     int setbacks;              /* failures of workers in a row, with no other one left */
     unsigned pending;          /* writes and other work under way that point here */
     int64_t average_attempt;   /* whose folder holds the average */
+    int64_t attempts;          /* the highest of any task: so many folders there may be */
+    bool outlived;             /* its end was told while a worker still lived */
     bool publishing;           /* files are being put in place */
     bool succeeding;           /* the last write of a job that went well is under way */
     bool finished;             /* in its last state; freed when nothing points here any more */
@@ -269,18 +273,25 @@ void write_drop(struct job_write *w); /* instead of submitting it */
 /* Put manifest and average in place (pool thread), then job_succeed(). */
 void publish_start(struct job *job);
 
+/* ---- clean.c ---- */
+
 /* Where attempt n of the average is written (heap). */
-char *publish_staging(const struct jobs *j, const char *uid, int64_t attempt);
+char *clean_staging(const char *directory, const char *uid, int64_t attempt);
 
-/* Remove temporary folders of this job, and its published one when @all. Pool thread. */
-void publish_clean(struct jobs *j, const char *uid, bool all);
+/* Remove the folders of this many attempts of a job, and its published one when @all. Pool thread.
+ */
+void clean_job(struct jobs *j, const char *uid, int64_t attempts, bool all);
 
-/* At start: remove folders of jobs that are not there or did not succeed. Blocks. */
-int publish_sweep(struct jobs *j, struct sewa_error *err);
+/* At start: remove folders of jobs that are not there or did not succeed, and logs of jobs that are
+ * not there. Blocks. */
+int clean_sweep(struct jobs *j, struct sewa_error *err);
 
 /* ---- joblog.c ---- */
 
 void joblog_append(struct job *job, const void *data, size_t n);
+
+/* Of a job that was deleted; @job is NULL when nothing of it goes on. */
+void joblog_remove(struct jobs *j, struct job *job, const char *uid);
 bool joblog_is_stored(const struct job *job); /* all that was appended is in the file */
 void joblog_clear(struct job *job);
 

@@ -75,10 +75,13 @@ void job_tell_end(struct job *job, int64_t now_ms)
     if (job->tell_by_ms == 0 || (!complete && now_ms < job->tell_by_ms))
         return;
     job->tell_by_ms = 0;
-    if (job->success)
+    job->outlived = !list_is_empty(&job->workers);
+    if (job->success) {
         write_submit(TAKE(job->success));
-    else
-        job_write_last(job);
+        return;
+    }
+    clean_job(job->jobs, job->uid, job->attempts, true);
+    job_write_last(job);
 }
 
 static void forget_success(struct job *job)
@@ -99,7 +102,6 @@ void job_fail(struct job *job, const struct sewa_error *err)
     snprintf(job->reason, sizeof job->reason, "%s", err->text);
     log_info("job %s: failed: %s", job->uid, job->reason);
     stop_workers(job);
-    publish_clean(job->jobs, job->uid, true);
     decide_end(job);
 }
 
@@ -110,7 +112,6 @@ static void finish_cancel(struct job *job)
     set_state(job, JOB_CANCELLED);
     job->finished = true;
     log_info("job %s: cancelled", job->uid);
-    publish_clean(job->jobs, job->uid, true);
     decide_end(job);
 }
 
@@ -174,6 +175,8 @@ void job_release(struct job *job)
         return; /* the clock writes it again */
     if (!job->finished || job->pending > 0 || !list_is_empty(&job->workers))
         return;
+    if (job->outlived && job->state != JOB_SUCCEEDED)
+        clean_job(job->jobs, job->uid, job->attempts, true); /* what its worker has made since */
     job_free(job);
 }
 
@@ -422,5 +425,6 @@ void job_succeeded(struct job *job, const char *result)
     job->finished = true;
     log_info("job %s: succeeded in %.1f s%s%s", job->uid, seconds, verdict ? ": " : "",
              verdict ? verdict : "");
-    publish_clean(job->jobs, job->uid, false); /* folders of attempts that were lost */
+    if (job->attempts > 1)
+        clean_job(job->jobs, job->uid, job->attempts, false); /* of attempts that were lost */
 }

@@ -1,5 +1,5 @@
 /*
- * publish - put a finished average in place, and take away what nobody owns.
+ * publish - put a finished average in place.
  *
  * A worker writes the average into a hidden folder of its own attempt. The manifest joins it there,
  * both are synced, and one rename makes the folder the job's: nobody ever sees half of it, and two
@@ -7,7 +7,6 @@
  */
 #include "jobs/jobs_body.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,9 +14,7 @@
 
 #include "base/failpoint.h"
 #include "base/fdio.h"
-#include "base/log.h"
 #include "base/path.h"
-#include "store/jobs.h"
 
 /* One file of the average. */
 struct published {
@@ -38,15 +35,6 @@ struct publish {
 char *jobs_artifact_path(const struct jobs *j, const char *uid)
 {
     return path_join(j->artifact_directory, uid);
-}
-
-char *publish_staging(const struct jobs *j, const char *uid, int64_t attempt)
-{
-    char *path = NULL;
-
-    if (asprintf(&path, "%s/.%s.%lld.partial", j->artifact_directory, uid, (long long)attempt) < 0)
-        return NULL;
-    return path;
 }
 
 static void publish_free(struct publish *p)
@@ -194,7 +182,7 @@ void publish_start(struct job *job)
         p->job = job;
         p->base.run = run;
         p->base.done = done;
-        p->staging = publish_staging(j, job->uid, job->average_attempt);
+        p->staging = clean_staging(j->artifact_directory, job->uid, job->average_attempt);
         p->final = jobs_artifact_path(j, job->uid);
         p->parent = strdup(j->artifact_directory);
         has_files = list_files(p, files) == 0;
@@ -210,119 +198,4 @@ void publish_start(struct job *job)
     }
     job->publishing = true;
     jobs_hold(j, job);
-}
-
-/* ---- taking away ---- */
-
-struct clean {
-    struct work base;
-    struct jobs *jobs;
-    char *directory;
-    char uid[ID_TEXT_SIZE];
-    bool all;
-};
-
-/* ".job_X.3.partial" -> "job_X" */
-static bool is_partial(const char *name, char uid[ID_TEXT_SIZE])
-{
-    const char *dot = name[0] == '.' ? strchr(name + 1, '.') : NULL;
-    size_t n = dot ? (size_t)(dot - name - 1) : 0;
-
-    if (!dot || n >= ID_TEXT_SIZE || !strstr(dot, ".partial"))
-        return false;
-    memcpy(uid, name + 1, n);
-    uid[n] = '\0';
-    return id_is(uid, "job");
-}
-
-static void remove_entry(const char *directory, const char *name)
-{
-    AUTOFREE char *path = path_join(directory, name);
-    struct sewa_error err;
-
-    if (path && tree_remove(path, &err) < 0)
-        log_warn("jobs: %s; it can be removed by hand", err.text);
-}
-
-static void clean_run(struct work *base)
-{
-    struct clean *c = container_of(base, struct clean, base);
-    DIR *d = opendir(c->directory);
-    char uid[ID_TEXT_SIZE];
-
-    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
-        bool partial = is_partial(e->d_name, uid) && strcmp(uid, c->uid) == 0;
-        if (partial || (c->all && strcmp(e->d_name, c->uid) == 0))
-            remove_entry(c->directory, e->d_name);
-    }
-    if (d)
-        closedir(d);
-}
-
-static void clean_done(struct work *base)
-{
-    struct clean *c = container_of(base, struct clean, base);
-
-    jobs_let_go(c->jobs, NULL);
-    free(c->directory);
-    free(c);
-}
-
-void publish_clean(struct jobs *j, const char *uid, bool all)
-{
-    struct clean *c = calloc(1, sizeof *c);
-
-    if (!c || !(c->directory = strdup(j->artifact_directory))) {
-        free(c);
-        return; /* the next start sweeps */
-    }
-    c->base.run = clean_run;
-    c->base.done = clean_done;
-    c->jobs = j;
-    c->all = all;
-    snprintf(c->uid, sizeof c->uid, "%s", uid);
-    jobs_hold(j, NULL);
-    if (work_submit(j->o.loop, &c->base, NULL) < 0)
-        clean_done(&c->base);
-}
-
-void jobs_remove_files(struct jobs *j, const char *uid)
-{
-    AUTOFREE char *log = jobs_log_path(j, uid);
-
-    if (log)
-        unlink(log);
-    publish_clean(j, uid, true);
-}
-
-static int is_kept(struct jobs *j, const char *uid, bool partial, struct sewa_error *err)
-{
-    AUTO(job_row_clear) struct job_row row = { 0 };
-    int rc = job_find(store_reader(j->o.store), uid, &row, err);
-
-    if (rc <= 0)
-        return rc;
-    int state = job_state_from_name(row.state);
-    bool unfinished = state >= 0 && !job_state_is_final((enum job_state)state);
-    return unfinished || (!partial && state == JOB_SUCCEEDED);
-}
-
-int publish_sweep(struct jobs *j, struct sewa_error *err)
-{
-    DIR *d = opendir(j->artifact_directory);
-    char uid[ID_TEXT_SIZE];
-    int rc = 0;
-
-    if (!d)
-        return sewa_fail_errno(err, SEWA_E_IO, "cannot list '%s'", j->artifact_directory);
-    for (struct dirent *e; rc >= 0 && (e = readdir(d)) != NULL;) {
-        bool partial = is_partial(e->d_name, uid);
-        if (!partial && !id_is(e->d_name, "job"))
-            continue;
-        rc = is_kept(j, partial ? uid : e->d_name, partial, err);
-        if (rc == 0)
-            remove_entry(j->artifact_directory, e->d_name);
-    }
-    closedir(d);
-    return rc < 0 ? rc : 0;
 }

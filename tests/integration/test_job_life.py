@@ -358,6 +358,27 @@ class Logs(LifeTest):
         sewad.wait_job(uid)
         self.assertEqual(self.log_now(sewad, uid).splitlines(), said)
 
+    @needs_failpoints
+    def test_a_backlog_is_no_end_of_the_log(self):
+        """While the disk is busy output is dropped, and how much is said; then the log goes on."""
+        evaluator = gated(self.scratch, flood=950000, delay=0.15, gate_at=9,
+                          chatter="done with")
+        sewad = toy_service(self, {"toy": evaluator}, SEWA_FAILPOINT="joblog_write=sleep:3000")
+        uid = sewad.submit(run="toy", evaluator="toy", method="best")["id"]
+        wait_until(lambda: len(self.log_now(sewad, uid)) > 1 << 20, "the disk has taken the backlog")
+        self.open_gate()
+        done = sewad.wait_job(uid)
+        text = self.log_now(sewad, uid)
+        said = [line for line in text.splitlines() if not line.startswith("xxx")]
+        self.assertNotIn("has reached its limit", text)
+        # a slow machine is not faster than its disk: then nothing is dropped
+        if "done with 8" not in said:
+            self.assertIn("bytes of output came faster than they could be written and are not kept]",
+                          text)
+        last = done["result"]["cost"]["evaluations"]
+        self.assertEqual(said[-1], "done with %d" % last)
+        self.assertIn("done with 9", said)
+
     def test_a_log_is_followed_from_its_beginning_to_the_end_of_the_job(self):
         sewad = toy_service(self, {"toy": gated(self.scratch, say=["early", "too"])})
         uid = sewad.submit(run="toy", evaluator="toy", method="best")["id"]

@@ -17,6 +17,8 @@ model and fits every checkpoint. Options (all may be left out):
                 a line with its pid, theirs and the kind for each
     say         lines that are printed at the start, half of them to stderr
     chatter     a word that is printed, with its number, before each evaluation is answered
+    gate_at     the first evaluation of this process that waits for the gate      1
+    flood       bytes that each evaluation before that one prints
     tensors     names that it insists on, else it reports a mismatch
     memory      bytes of memory to use up at the start
     recalibrate names of tensors that it recalibrates: to their targets, moved by ten times shift
@@ -354,7 +356,8 @@ def serve(host, options, model):
         number += 1
         if options.get("count"):
             append(options["count"], "%d\n" % os.getpid())
-        wait_for(options.get("gate"))
+        if number >= options.get("gate_at", 1):
+            wait_for(options.get("gate"))
         time.sleep(options.get("delay", 0))
         fault = fault_for(options, number)
         if fault:
@@ -366,6 +369,8 @@ def serve(host, options, model):
         if model.examples is not None:
             os.pwrite(model.examples, struct.pack("<%df" % len(losses), *losses), 0)
             result["example_losses"] = True
+        if number < options.get("gate_at", 1):
+            sys.stdout.write(("x" * 99 + "\n") * (options.get("flood", 0) // 100))
         if options.get("chatter"):
             print(options["chatter"], number, flush=True)
         host.say(result)
