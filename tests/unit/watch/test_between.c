@@ -82,6 +82,28 @@ static void test_away_before_a_look(void **state)
     expect_nothing(b);
 }
 
+/* Another inode is to be looked at, and until then the file is written: a file is not known by its
+ * header alone. */
+static void test_rewritten_before_it_is_recognised(void **state)
+{
+    struct bench *b = *state;
+
+    watch_one(b, "step-1.pt");
+    int64_t mtime_ns = look_at(b->directory, "step-1.pt").mtime_ns;
+    write_whole(b->directory, "new.tmp", 100, 'a');
+    set_mtime(b->directory, "new.tmp", mtime_ns);
+    move(b->directory, "new.tmp", "step-1.pt");
+    target_ask(b->t);
+    target_run(b->t, INTERVAL_MS, &b->sink); /* the scan */
+    expect_nothing(b);
+    set_mtime(b->directory, "step-1.pt", mtime_ns + 1);
+    run(b);
+    expect(b, CHANGED, "step-1.pt", "written again");
+    pass(b, SETTLE_MS);
+    expect(b, PROVEN, "step-1.pt", NULL);
+    expect_nothing(b);
+}
+
 /* It was never proven, so being as it was proves nothing. */
 static void test_a_waiting_file_vanishes_and_comes_back(void **state)
 {
@@ -165,6 +187,7 @@ int main(void)
         BETWEEN_TEST(test_replaced_before_a_look),
         BETWEEN_TEST(test_replaced_before_a_hint),
         BETWEEN_TEST(test_away_before_a_look),
+        BETWEEN_TEST(test_rewritten_before_it_is_recognised),
         BETWEEN_TEST(test_a_waiting_file_vanishes_and_comes_back),
         BETWEEN_TEST(test_gone_for_long),
         BETWEEN_TEST(test_one_turn_is_bounded),
