@@ -23,7 +23,7 @@ static int read_safetensors(int fd, const char *name, int64_t bytes,
 }
 
 static const char *const safetensors_suffixes[] = { ".safetensors", NULL };
-static const char *const torch_suffixes[] = { ".pt", ".pth", ".ckpt", ".bin", NULL };
+static const char *const torch_suffixes[] = { ".pt", ".pth", ".pth.tar", ".ckpt", ".bin", NULL };
 
 static const struct checkpoint_format formats[] = {
     { "safetensors", safetensors_suffixes, read_safetensors },
