@@ -170,10 +170,11 @@ static int refuse_part(const char *name, struct sewa_error *err)
 
     if (!name_part(name, which))
         return 0;
-    return sewa_fail(err, SEWA_E_UNSUPPORTED,
-                     "this is %s: a checkpoint of several files is a directory of its own, and the "
-                     "run watches the directory above it",
-                     which);
+    return sewa_fail(
+        err, SEWA_E_UNSUPPORTED,
+        "by its name this is %s: a checkpoint of several files is a directory of its own, and the "
+        "run watches the directory above it",
+        which);
 }
 
 static int inspect(const struct target_spec *spec, const char *name, int fd,

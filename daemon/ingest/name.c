@@ -48,6 +48,11 @@ static void read_part(struct part p, struct reading *r)
         r->words[i] = r->tokens[i].kind == TOKEN_WORD ? word_of(&r->tokens[i]) : &no_word;
 }
 
+static bool has_unit(const struct word *w)
+{
+    return w->meaning == MEANS_STEP || w->meaning == MEANS_EPOCH;
+}
+
 /* ---- shards ---- */
 
 static size_t digits_at(struct part p, size_t at)
@@ -79,12 +84,26 @@ static size_t shard_mark(struct part p, size_t at, int64_t *index, int64_t *coun
     return end - at;
 }
 
+/*
+ * "epoch-3-of-10" is how far training has come; shards are counted with zeros before their numbers
+ * ("step-00003-of-00010").
+ */
+static bool is_progress(struct part p, size_t mark)
+{
+    struct reading r;
+
+    read_part((struct part){ p.text, mark }, &r);
+    size_t first = digits_at(p, mark + 1);
+    return r.count > 0 && r.count < TOKENS_MAX && has_unit(r.words[r.count - 1]) &&
+           p.text[mark + 1] != '0' && p.text[mark + 1 + first + 4] != '0';
+}
+
 /* Where the mark of a shard begins; p.n when there is none. */
 static size_t shard_find(struct part p, int64_t *index, int64_t *count)
 {
     for (size_t i = 0; i < p.n; i++)
         if (shard_mark(p, i, index, count) > 0)
-            return i;
+            return is_progress(p, i) ? p.n : i;
     return p.n;
 }
 
@@ -122,11 +141,6 @@ static bool is_number(const struct reading *r, size_t i)
 {
     return i < r->count && r->tokens[i].kind == TOKEN_NUMBER &&
            !(i > 0 && is_glued_to_other_word(r, i, i - 1)) && !is_glued_to_other_word(r, i, i + 1);
-}
-
-static bool has_unit(const struct word *w)
-{
-    return w->meaning == MEANS_STEP || w->meaning == MEANS_EPOCH;
 }
 
 /* "1000_steps": a word behind a number, unless it has a number of its own behind it. */
@@ -190,17 +204,29 @@ static size_t numbers_behind(const struct reading *r, size_t i)
     return n;
 }
 
+/* An epoch has at least one update: "checkpoint_1200_31" is something else. */
+static bool is_epoch_and_update(const struct token *epoch, const struct token *update)
+{
+    int64_t e, u;
+
+    return pattern_number(epoch->text, epoch->n, &e) < 0 ||
+           pattern_number(update->text, update->n, &u) < 0 || e <= u;
+}
+
 /*
- * "checkpoint_3_1200" is update 1200 of epoch 3, as fairseq writes it; of three numbers nobody
- * knows.
+ * "checkpoint_3_1200" is update 1200 of epoch 3, as fairseq writes it; of other numbers, and of
+ * three, nobody knows.
  */
 static void search_counter(struct search *s, const struct reading *r, size_t i)
 {
     const struct word *w = label_of(r, i);
     size_t more = numbers_behind(r, i);
 
-    search_label(s, w, more == 1 ? UNIT_STEP : UNIT_NUMBER, &r->tokens[more == 1 ? i + 1 : i]);
-    for (size_t k = 1; more > 1 && k <= more; k++)
+    if (more == 1 && is_epoch_and_update(&r->tokens[i], &r->tokens[i + 1])) {
+        search_label(s, w, UNIT_STEP, &r->tokens[i + 1]);
+        return;
+    }
+    for (size_t k = 0; k <= more; k++)
         search_label(s, w, UNIT_NUMBER, &r->tokens[i + k]);
 }
 
@@ -430,6 +456,21 @@ static bool is_split(const struct reading *r)
     return false;
 }
 
+/*
+ * A model has few parts of these kinds, so "consolidated_1000" is the whole of step 1000; and the
+ * rank of LoRA is that of its matrices.
+ */
+static bool is_no_part(const struct reading *r, size_t word, int64_t number)
+{
+    const struct token *t = &r->tokens[word];
+
+    if (token_is(t, "rank"))
+        return (number == 0 && !is_split(r)) || /* one rank writes for all */
+               (is_beside(r, word) &&
+                (token_is(&r->tokens[word - 1], "lora") || token_is(&r->tokens[word - 1], "dora")));
+    return (token_is(t, "consolidated") || token_is(t, "fsdp")) && number > 99;
+}
+
 bool name_part(const char *name, char reason[NAME_REASON_SIZE])
 {
     struct part p = { name, strlen(name) };
@@ -442,9 +483,8 @@ bool name_part(const char *name, char reason[NAME_REASON_SIZE])
     }
     read_part(p, &r);
     for (size_t i = 0; i < r.count; i++) {
-        bool is_rank = token_is(&r.tokens[i], "rank");
         if (r.words[i]->meaning != MEANS_PART || !number_of(&r, i, &index) ||
-            (is_rank && index == 0 && !is_split(&r))) /* one rank writes for all */
+            is_no_part(&r, i, index))
             continue;
         snprintf(reason, NAME_REASON_SIZE, "%s %" PRId64 " of several", r.words[i]->text, index);
         return true;

@@ -254,6 +254,10 @@ static const struct row rows[] = {
     NUMBER("resnet50_90.pth", 90),
     NUMBER("llama-7b-500.pt", 500),
     NOTHING("step+100+5.pt", "several numbers (100 and 5)"),
+    /* an epoch and its update, or two numbers of which nobody knows */
+    STEP("checkpoint_5_5.pt", 5),
+    NOTHING("checkpoint_1200_31.pt", "1200 and 31 both stand behind the word checkpoint"),
+    NOTHING("ckpt_100_8gpu.pt", "100 and 8 both stand behind the word ckpt"),
     /* two numbers behind one word */
     NOTHING("step-100-to-step-200.pt", "100 and 200 both stand behind the word step"),
     STEP("step-100-step-100.pt", 100),
@@ -285,6 +289,12 @@ static const struct row rows[] = {
     NOTHING("step-9223372036854775808.pt", "does not fit"),
     NOTHING("99999999999999999999.pt", "does not fit"),
     NOTHING("step-1-step-99999999999999999999.pt", "does not fit"),
+    /* how far training has come, and parts of a checkpoint */
+    EPOCH("epoch-1-of-10.safetensors", 1),
+    EPOCH("epoch-10-of-10.safetensors", 10),
+    STEP("step-1000-of-5000", 1000),
+    NOTHING("step-00001-of-00002.safetensors", "shard 1 of 2"),
+    STEP("lora_rank16_step_100.safetensors", 100),
     /* parts, and directories above */
     STEP("step-1000-00001-of-00002.safetensors", 1000),
     NUMBER("1000-00001-of-00002.safetensors", 1000),
@@ -384,6 +394,9 @@ static void test_parts(void **state)
         "checkpoint_500_rank1.pt",
         "model_tp_rank_0.pt",
         "model_part_2.pt",
+        "step-00001-of-00002.pt",
+        "consolidated.99.pth",
+        "lora_step_5_rank2.pt",
     };
     static const char *const wholes[] = {
         "model-00001-of-00001.safetensors",
@@ -396,6 +409,11 @@ static void test_parts(void **state)
         "frank_2.pt",
         "",
         "rank.pt",
+        "epoch-1-of-10.pt",
+        "step-1000-of-5000.pt",
+        "consolidated_1000.pth",
+        "model_fsdp_1000.pt",
+        "lora_rank16_step_100.pt",
     };
     char reason[NAME_REASON_SIZE];
 
@@ -454,6 +472,8 @@ static void test_shards(void **state)
         { "model-1-of-2x.pt", 0, 0 },
         { "model_1_of_2.pt", 0, 0 },
         { "-1-of", 0, 0 },
+        { "step-1000-of-5000.pt", 0, 0 },
+        { "epoch-00001-of-00010.pt", 1, 10 },
         { "-99999999999999999999-of-3", 0, 0 },
     };
 
