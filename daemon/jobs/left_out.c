@@ -150,6 +150,33 @@ static int64_t seconds_left(const struct waiting *w)
     return left_ms <= 1000 ? 1 : (left_ms + 999) / 1000;
 }
 
+/* A directory in which nothing looks like a checkpoint, or not yet: what would look like one. */
+static int say_nothing_found(const struct run_row *run, const struct checkpoint_counts *c,
+                             struct buf *ret, struct sewa_error *err)
+{
+    AUTOFREE char *path = NULL, *pattern = NULL;
+
+    for (int s = 0; s < CHECKPOINT_STATE_COUNT; s++)
+        if (c->states[s] > 0)
+            return 0;
+    path = path_to_text(run->path);
+    pattern = path_to_text(run->pattern ? run->pattern : "");
+    if (!path || !pattern)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the path of a run");
+    if (*pattern)
+        buf_printf(ret, "; nothing has been found in '%.200s' that matches its pattern '%.200s'",
+                   path, pattern);
+    else
+        buf_printf(
+            ret,
+            "; nothing has been found in '%.200s' that is named as a checkpoint is: files "
+            "end in '.safetensors', '.pt', '.pth', '.pth.tar', '.ckpt' or '.bin' and are not "
+            "named after optimizers, schedulers or samplers, directories have a step in their "
+            "names; a pattern for the run says other names",
+            path);
+    return 0;
+}
+
 int left_out_reasons(struct db *db, const struct run_row *run, const struct checkpoint_counts *c,
                      int64_t now_ms, struct buf *ret, struct sewa_error *err)
 {
@@ -164,5 +191,6 @@ int left_out_reasons(struct db *db, const struct run_row *run, const struct chec
     if (w.others)
         buf_printf(ret, "; %" PRId64 " %s incomplete: %.200s", w.others,
                    w.others == 1 ? "is" : "are", w.other.reason);
-    return say_without_step(db, run, c, ret, err);
+    rc = say_without_step(db, run, c, ret, err);
+    return rc < 0 ? rc : say_nothing_found(run, c, ret, err);
 }

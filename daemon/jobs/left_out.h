@@ -20,7 +20,9 @@ int left_out_note(struct db *db, const struct run_row *run, const struct checkpo
 
 /*
  * Why there is nothing to average: what is incomplete and how long it may last, and which pattern
- * would give those a step that have none. Begins with "; ", or is nothing.
+ * would give those a step that have none; of a run without any, which names would count. Begins
+ * with
+ * "; ", or is nothing.
  */
 int left_out_reasons(struct db *db, const struct run_row *run, const struct checkpoint_counts *c,
                      int64_t now_ms, struct buf *ret, struct sewa_error *err);

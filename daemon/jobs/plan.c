@@ -180,6 +180,8 @@ static int add_candidate(struct making *m, const struct checkpoint_row *row,
 
 /* ---- candidates of a run: the newest that pass the filters ---- */
 
+enum { DUPLICATE_SHOWN = 100 };
+
 struct of_run {
     struct making *m;
     struct run_row run;
@@ -187,7 +189,24 @@ struct of_run {
     bool has_last;
     int64_t last_step;
     char last_uid[ID_TEXT_SIZE];
+    char last_file[DUPLICATE_SHOWN + 1];
 };
+
+/* Both files, because their names say why: two networks, or two folds, of one step. */
+static int refuse_duplicate(const struct of_run *o, const struct checkpoint_row *row,
+                            struct sewa_error *err)
+{
+    AUTOFREE char *last = path_to_text(o->last_file), *other = path_to_text(row->file);
+
+    if (!last || !other)
+        return no_memory(err);
+    return sewa_fail_at(err, SEWA_E_DUPLICATE_STEP, "/exclude_steps",
+                        "checkpoints '%s' ('%.*s') and '%s' ('%.*s') of run '%s' both have step "
+                        "%lld: exclude the step, name the checkpoints one by one, or give the run "
+                        "a pattern that only one of the two matches",
+                        o->last_uid, DUPLICATE_SHOWN, last, row->uid, DUPLICATE_SHOWN, other,
+                        o->run.name, (long long)row->step);
+}
 
 static int take_newest(const struct checkpoint_row *row, void *arg, struct sewa_error *err)
 {
@@ -196,14 +215,11 @@ static int take_newest(const struct checkpoint_row *row, void *arg, struct sewa_
     if (is_excluded(o->m->q, row->step))
         return 0;
     if (o->has_last && o->last_step == row->step)
-        return sewa_fail_at(
-            err, SEWA_E_DUPLICATE_STEP, "/exclude_steps",
-            "checkpoints '%s' and '%s' of run '%s' both have step %lld: exclude the "
-            "step, or name the checkpoints one by one",
-            o->last_uid, row->uid, o->run.name, (long long)row->step);
+        return refuse_duplicate(o, row, err);
     o->has_last = true;
     o->last_step = row->step;
     memcpy(o->last_uid, row->uid, sizeof o->last_uid);
+    snprintf(o->last_file, sizeof o->last_file, "%s", row->file);
     if ((int64_t)o->m->plan->k == o->m->wanted) {
         o->has_more = true;
         return 0;

@@ -105,6 +105,21 @@ class Steps(SharedServiceTest):
         self.sewad.wait_file("cut", "step-1.safetensors", "incomplete", word="its header")
         self.refused("no_candidates", "; 1 is incomplete: ", "its header", run="cut")
 
+    def test_what_has_other_names_is_said(self):
+        self.run_of("other-names", ["cosine_scheduler_epoch_1.safetensors", "run-a/model.safetensors",
+                                    "model.00012"], complete=0)
+        self.refused("no_candidates", "nothing has been found in", "/other-names'",
+                     "'.safetensors'", "schedulers", "a step in their names", "pattern",
+                     run="other-names")
+        self.run_of("other-pattern", ["step-1.safetensors"], complete=0, pattern="iter_{step}.pt")
+        self.refused("no_candidates", "/other-pattern' that matches its pattern 'iter_{step}.pt'",
+                     run="other-pattern")
+
+    def test_two_files_of_one_step_are_named(self):
+        self.run_of("gan", ["G_1000.safetensors", "D_1000.safetensors"])
+        self.refused("duplicate_step", "'G_1000.safetensors'", "'D_1000.safetensors'",
+                     "both have step 1000", "a pattern", run="gan")
+
     def test_parts_are_no_candidates(self):
         parts = ["consolidated.00.safetensors", "mp_rank_00_model_states.safetensors",
                  "model_world_size_8_rank_3.safetensors", "checkpoint1-shard0.safetensors",

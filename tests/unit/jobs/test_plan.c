@@ -173,6 +173,7 @@ static void test_duplicate_steps(void **state)
     refuse(f, LAST "}", SEWA_E_DUPLICATE_STEP, "/exclude_steps", first);
     refuse(f, LAST "}", SEWA_E_DUPLICATE_STEP, "/exclude_steps", second);
     refuse(f, LAST "}", SEWA_E_DUPLICATE_STEP, "/exclude_steps", "both have step 20");
+    refuse(f, LAST "}", SEWA_E_DUPLICATE_STEP, "/exclude_steps", "a pattern");
     assert_steps(f, LAST ",\"exclude_steps\":[20]}", "10 30");
     assert_steps(f, LAST ",\"window\":1}", "30");
     /* only one of the two would fit into the window: that is a duplicate too */
