@@ -206,8 +206,7 @@ static void checks(void **state)
 static void a_plan(void **state)
 {
     (void)state;
-    static const struct sewa_candidate candidates[] = { { "ckpt_1", 10, "/a" },
-                                                        { "ckpt_2", 20, "/b" } };
+    struct sewa_candidate candidates[] = { { "ckpt_1", 10, "/a" }, { "ckpt_2", 20, "/b" } };
     static const char *const warnings[] = { "a warning" };
     const struct sewa_plan p = { .run = "digits",
                                  .method = "sewa",
@@ -247,6 +246,11 @@ static void a_plan(void **state)
         "warning         a warning\n");
     plan_view(&none, &(struct sewa_plan){ .method = "last", .expected_seconds = NAN });
     assert_non_null(strstr(sewa_text_get(&none), "candidates      0\n"));
+    candidates[0].step = -1; /* one without a step: there is no range */
+    sewa_text_clear(&none);
+    plan_view(&none, &p);
+    assert_null(strstr(sewa_text_get(&none), "steps "));
+    assert_non_null(strstr(sewa_text_get(&none), "oldest          /a\n"));
 }
 
 int main(void)

@@ -46,6 +46,23 @@ static void bars(void **state)
     }
 }
 
+/* Without a total of evaluations, and without anything to count. */
+static void bars_of_iterations(void **state)
+{
+    (void)state;
+    struct sewa_job job = running();
+    AUTO(sewa_text_clear) struct text t = { 0 }, none = { 0 };
+
+    job.progress.evaluations_total = 0;
+    job.progress.iteration = 15;
+    progress_job_bar(&t, &job, 0.5, 60);
+    assert_string_equal(sewa_text_get(&t),
+                        "running [#####...............] 15/60  loss 0.5000  12 s left");
+    job.progress.iterations = 0;
+    progress_job_bar(&none, &job, 0.5, 60);
+    assert_non_null(strstr(sewa_text_get(&none), "[...."));
+}
+
 /* Every width, every fraction, and numbers that make no sense. */
 static void bars_always_fit(void **state)
 {
@@ -131,8 +148,12 @@ static void exits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bars),      cmocka_unit_test(bars_always_fit), cmocka_unit_test(lines),
-        cmocka_unit_test(transfers), cmocka_unit_test(exits),
+        cmocka_unit_test(bars),
+        cmocka_unit_test(bars_of_iterations),
+        cmocka_unit_test(bars_always_fit),
+        cmocka_unit_test(lines),
+        cmocka_unit_test(transfers),
+        cmocka_unit_test(exits),
     };
 
     if (!setlocale(LC_CTYPE, "C.UTF-8"))

@@ -30,6 +30,8 @@ static const struct row rows[] = {
     { "a token that is no ASCII", { .token = "\xc3\xa4" }, "byte 1", NULL },
     { "a time below 0", { .timeout_ms = -1 }, "-1 ms", NULL },
     { "more than a day", { .timeout_ms = 86400001 }, "86400001 ms", NULL },
+    { "a user agent with blanks", { .user_agent = " a ~" }, NULL, "http://127.0.0.1:8787" },
+    { "a user agent with a DEL", { .user_agent = "a\x7f" }, "user agent", NULL },
     { "a user agent with a line end", { .user_agent = "a\nb" }, "user agent", NULL },
 };
 

@@ -23,6 +23,9 @@ struct row {
 #define P(text)  text, sizeof text - 1
 #define P2(text) P("\x80\x02" text)
 #define P4(text) P("\x80\x04" text)
+/* Three bytes that leave nothing, seventy times: a pickle that is long enough for high indices. */
+#define SEVEN   "K\0000K\0000K\0000K\0000K\0000K\0000K\0000"
+#define SEVENTY SEVEN SEVEN SEVEN SEVEN SEVEN SEVEN SEVEN SEVEN SEVEN SEVEN
 
 static const struct row rows[] = {
     /* what is read */
@@ -100,6 +103,8 @@ static const struct row rows[] = {
       0, "(1 1)" },
     { "BINPUT and BINGET", P2("]q\x05h\x05\x86."), 0, "([] [])" },
     { "LONG_BINPUT and LONG_BINGET", P2("]r\x05\0\0\0j\x05\0\0\0\x86."), 0, "([] [])" },
+    { "LONG_BINPUT far behind the others", P2(SEVENTY "K\x07r\xc8\0\0\0j\xc8\0\0\0\x86."), 0,
+      "(7 7)" },
     { "MEMOIZE", P4("K\x01\x94K\x02\x94h\x01h\0\x86\x87."), 0, "(1 2 (2 1))" },
     { "a memo that is overwritten", P2("K\x01q\0K\x02q\0h\0\x87."), 0, "(1 2 2)" },
     { "FRAME", P4("\x95\x02\0\0\0\0\0\0\0N."), 0, "None" },

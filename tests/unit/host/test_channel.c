@@ -151,7 +151,8 @@ static void test_queue_refuses(void **state)
     for (int i = 0; i < EVALUATOR_LINE_MAX; i++)
         buf_char(&big, 'y');
     int rc = channel_queue(&p.ours, json_pack("{s:s}", "x", buf_cstr(&big)), NULL, 0, &err);
-    assert_failed(rc, err, SEWA_E_TOO_LARGE, "1048576");
+    assert_failed(rc, err, SEWA_E_TOO_LARGE,
+                  "a message of 1048585 bytes, at most 1048576 are allowed");
     rc = channel_queue(&p.ours, NULL, NULL, 0, &err);
     assert_failed(rc, err, SEWA_E_NO_MEMORY, "memory");
 }
