@@ -156,9 +156,8 @@ static int say_nothing_found(const struct run_row *run, const struct checkpoint_
 {
     AUTOFREE char *path = NULL, *pattern = NULL;
 
-    for (int s = 0; s < CHECKPOINT_STATE_COUNT; s++)
-        if (c->states[s] > 0)
-            return 0;
+    if (c->states[CHECKPOINT_COMPLETE] > 0 || c->states[CHECKPOINT_INCOMPLETE] > 0)
+        return 0;
     path = path_to_text(run->path);
     pattern = path_to_text(run->pattern ? run->pattern : "");
     if (!path || !pattern)
