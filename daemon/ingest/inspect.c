@@ -40,6 +40,15 @@ static bool wants(const struct target_spec *spec, const char *name)
     return checkpoint_format_for(name) != NULL && !is_beside_weights(name);
 }
 
+/* A pattern that names the very part, "part2_epoch_{step}", can mean no other and no mixture. */
+static bool asks_for_part(const struct target_spec *spec, const char *which)
+{
+    char asked[NAME_REASON_SIZE];
+
+    return spec->pattern && *spec->pattern && name_part(spec->pattern, asked) &&
+           strcmp(asked, which) == 0;
+}
+
 /*
  * Directories whose names say a step, if there is no pattern: logs and plots are beside them.
  * Copies are listed too, without a step, so that nobody wonders where they are.
@@ -50,7 +59,8 @@ static bool wants_directory(const struct target_spec *spec, const char *name)
     struct name_step says;
     struct sewa_error err;
 
-    if (name_step(spec->pattern, name, &says, &err) < 0 || name_part(name, reason))
+    if (name_step(spec->pattern, name, &says, &err) < 0 ||
+        (name_part(name, reason) && !asks_for_part(spec, reason)))
         return false;
     return says.has_step || says.is_copy;
 }
@@ -164,16 +174,16 @@ static int refuse_own_output(const struct layout *l, struct sewa_error *err)
     return 0;
 }
 
-static int refuse_part(const char *name, struct sewa_error *err)
+static int refuse_part(const struct target_spec *spec, const char *name, struct sewa_error *err)
 {
     char which[NAME_REASON_SIZE];
 
-    if (!name_part(name, which))
+    if (!name_part(name, which) || asks_for_part(spec, which))
         return 0;
     return sewa_fail(
         err, SEWA_E_UNSUPPORTED,
         "by its name this is %s: a checkpoint of several files is a directory of its own, and the "
-        "run watches the directory above it",
+        "run watches the directory above it; a pattern that names the part takes it",
         which);
 }
 
@@ -186,7 +196,7 @@ static int inspect(const struct target_spec *spec, const char *name, int fd,
     struct checkpoint_options o = { .state_key = spec->state_key };
     if (!shown)
         return no_memory(err);
-    int rc = refuse_part(name, err);
+    int rc = refuse_part(spec, name, err);
     if (rc == 0)
         rc = look->is_directory ? checkpoint_read_directory(fd, shown, &o, &l, err)
                                 : checkpoint_read_file(fd, shown, look->size, &o, &l, err);

@@ -136,11 +136,27 @@ static bool is_glued_to_other_word(const struct reading *r, size_t i, size_t wor
            (r->words[word]->meaning == MEANS_NOTHING || r->words[word]->meaning == MEANS_NAMED);
 }
 
+/* "8gpu", "12layers": a word that is glued behind its number, which is not glued to another. */
+static bool counts_before(const struct reading *r, size_t word)
+{
+    static const char *const things[] = { "gpu",   "gpus",   "layer",   "layers", "head",
+                                          "heads", "tokens", "samples", "batch" };
+
+    if (word == 0 || word >= r->count || r->tokens[word].gap != GAP_NONE ||
+        r->tokens[word - 1].kind != TOKEN_NUMBER || r->tokens[word - 1].gap == GAP_NONE)
+        return false;
+    for (size_t i = 0; i < COUNT_OF(things); i++)
+        if (token_is(&r->tokens[word], things[i]))
+            return true;
+    return false;
+}
+
 /* "resnet50", "3best" and "100k" have digits, but no number; "epoch3step100" has two. */
 static bool is_number(const struct reading *r, size_t i)
 {
     return i < r->count && r->tokens[i].kind == TOKEN_NUMBER &&
-           !(i > 0 && is_glued_to_other_word(r, i, i - 1)) && !is_glued_to_other_word(r, i, i + 1);
+           !(i > 0 && is_glued_to_other_word(r, i, i - 1)) &&
+           !is_glued_to_other_word(r, i, i + 1) && !counts_before(r, i + 1);
 }
 
 /* "1000_steps": a word behind a number, unless it has a number of its own behind it. */
@@ -155,7 +171,8 @@ static const struct word *word_behind(const struct reading *r, size_t i)
 /* The word before it, if that says what is counted or measured; else one behind it. */
 static const struct word *label_of(const struct reading *r, size_t i)
 {
-    const struct word *before = is_beside(r, i) ? r->words[i - 1] : &no_word;
+    const struct word *before = is_beside(r, i) && !counts_before(r, i - 1) ? r->words[i - 1]
+                                                                            : &no_word;
     const struct word *behind = word_behind(r, i);
     bool is_open = before->meaning == MEANS_NOTHING || before->meaning == MEANS_COUNTER ||
                    before->meaning == MEANS_NAMED;

@@ -132,6 +132,17 @@ class Steps(SharedServiceTest):
             self.assertIn("this is", row["reason"]["detail"])
         self.assertEqual(len(self.sewad.checkpoints("parts")), len(parts))  # not the directory
 
+    def test_a_pattern_that_names_a_part_takes_it(self):
+        names = ["part%d_epoch_%d.safetensors" % (p, e) for p in (1, 2) for e in (1, 2)]
+        self.run_of("asked", names, complete=2, pattern="part2_epoch_{step}.safetensors")
+        self.assertEqual(self.steps("asked"), {"part2_epoch_1.safetensors": (1, "epoch"),
+                                               "part2_epoch_2.safetensors": (2, "epoch")})
+        self.run_of("mixture", ["consolidated.00.safetensors", "consolidated.01.safetensors"],
+                    complete=0, pattern="consolidated.{step}.safetensors")
+        for name in ("consolidated.00.safetensors", "consolidated.01.safetensors"):
+            row = self.sewad.wait_file("mixture", name, "incomplete", "unsupported")
+            self.assertIn("a pattern that names the part", row["reason"]["detail"])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -257,7 +257,12 @@ static const struct row rows[] = {
     /* an epoch and its update, or two numbers of which nobody knows */
     STEP("checkpoint_5_5.pt", 5),
     NOTHING("checkpoint_1200_31.pt", "1200 and 31 both stand behind the word checkpoint"),
-    NOTHING("ckpt_100_8gpu.pt", "100 and 8 both stand behind the word ckpt"),
+    NUMBER("ckpt_100_8gpu.pt", 100),
+    NUMBER("ckpt_8gpu_100.pt", 100),
+    NUMBER("12layers_8heads-100.pt", 100),
+    STEP("8gpus_step_100.pt", 100),
+    NOTHING("bert_12layers.pt", "no number"),
+    NOTHING("layers_12.pt", "no number"),
     /* two numbers behind one word */
     NOTHING("step-100-to-step-200.pt", "100 and 200 both stand behind the word step"),
     STEP("step-100-step-100.pt", 100),
