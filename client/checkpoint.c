@@ -45,6 +45,8 @@ static int read_checkpoint(struct sewa_document *d, const json_t *o, const char 
         .tensors = sewa_get_integer(o, "tensors", -1),
         .sha256 = sewa_get_text(o, "sha256"),
         .averaging_refused = sewa_get_text(json_object_get(o, "averaging_refused"), "detail"),
+        .step_unit = sewa_get_text(o, "step_unit"),
+        .step_reason = sewa_get_text(o, "step_reason"),
         .is_pinned = sewa_get_bool(o, "pinned"),
         .modified_ms = sewa_get_time(o, "mtime"),
         .discovered_ms = sewa_get_time(o, "discovered_at"),

@@ -22,6 +22,7 @@ static int read_run(struct sewa_document *d, const json_t *o, const char *json, 
         .gone = sewa_get_integer(counts, "gone", 0),
         .last_scan_ms = sewa_get_time(scan, "last_at"),
         .scan_error = sewa_get_text(scan, "error"),
+        .steps_advice = sewa_get_text(json_object_get(o, "steps"), "advice"),
         .created_ms = sewa_get_time(o, "created_at"),
         .updated_ms = sewa_get_time(o, "updated_at"),
     };

@@ -2,6 +2,7 @@
  * command_checkpoint - sewactl checkpoint ...
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "../cleanup.h"
 #include "commands.h"
@@ -64,7 +65,7 @@ static void row(const struct list_view *v, size_t i, struct table *t)
     table_cell(t, format_age(k->modified_ms, wall_clock_ms(), buffer));
     table_cell(t, k->id);
     table_cell(t, k->file);
-    table_cell(t, k->reason);
+    table_cell(t, k->reason ? k->reason : k->step_reason);
 }
 
 static void read_filter(const struct arguments *a, struct checkpoints *k)
@@ -111,6 +112,18 @@ static void put_metrics(struct text *to, const struct sewa_checkpoint *k)
     record_text(to, "metrics", sewa_text_get(&list));
 }
 
+/* Epochs are told from steps, and why there is none stands where it would. */
+static void put_step(struct text *to, const struct sewa_checkpoint *k)
+{
+    const char *more = k->step_reason;
+    char step[FORMAT_SIZE];
+
+    if (!more && k->step_unit && strcmp(k->step_unit, "epoch") == 0)
+        more = k->step_unit;
+    record_textf(to, "step", "%s%s%s%s", format_count(k->step, step), more ? " (" : "",
+                 more ? more : "", more ? ")" : "");
+}
+
 static int show(struct context *c, const struct sewa_checkpoint *k)
 {
     AUTO(sewa_text_clear) struct text t = { 0 };
@@ -118,7 +131,7 @@ static int show(struct context *c, const struct sewa_checkpoint *k)
 
     record_text(&t, "id", k->id);
     record_text(&t, "run", k->run);
-    record_text(&t, "step", format_count(k->step, a));
+    put_step(&t, k);
     record_textf(&t, "state", "%s%s%s", k->state, k->reason ? ": " : "",
                  k->reason ? k->reason : "");
     record_text(&t, "path", k->path);

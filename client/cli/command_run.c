@@ -106,6 +106,8 @@ static int show(struct context *c, const struct sewa_run *r)
                  "%" PRId64 " complete, %" PRId64 " incomplete, %" PRId64 " changed, %" PRId64
                  " gone",
                  r->complete, r->incomplete, r->changed, r->gone);
+    if (r->steps_advice)
+        record_text(&t, "steps", r->steps_advice);
     record_labels(&t, r->labels, r->label_count);
     record_text(&t, "last scan", format_time(r->last_scan_ms, time));
     if (r->scan_error)

@@ -51,7 +51,8 @@ static const struct option list_options[] = { LIST_OPTIONS, END };
 static const struct option run_create_options[] = {
     TEXT_FIELD("path", "DIRECTORY", "/path", "what is watched; below an allowed root of the service"),
     TEXT_FIELD("pattern", "PATTERN", "/pattern",
-               "names of the files, like step-{step}.safetensors; default: the last number is the step"),
+               "names of the files, like step-{step}.safetensors; default: the step is the number beside "
+               "a word such as step or epoch, else the only one"),
     TEXT_FIELD("state-key", "KEY", "/state_key", "where the state dict sits in a .pt file"),
     TEXT_FIELD("marker", "NAME", "/marker", "a file that says that a checkpoint is complete"),
     NUMBER_FIELD("settle-seconds", "N", "/settle_seconds",

@@ -25,6 +25,31 @@ class Shown(CtlTest):
             self.assertEqual("averaging" in shown, refused)
 
 
+    def test_what_the_step_of_a_checkpoint_is(self):
+        checkpoint = {"id": "ckpt_1", "state": "complete", "labels": {}, "metrics": {}, "step": 3,
+                      "step_unit": "epoch", "step_reason": None}
+        with Fake(lambda request: reply(200, checkpoint)) as fake:
+            shown = self.ctl(fake.url)("checkpoint", "show", "ckpt_1").expect(0).out
+        self.assertRegex(shown, r"(?m)^step +3 \(epoch\)$")
+        checkpoint.update(step=None, step_unit=None, step_reason="it is named 'best'")
+        with Fake(lambda request: reply(200, checkpoint)) as fake:
+            shown = self.ctl(fake.url)("checkpoint", "show", "ckpt_1").expect(0).out
+        self.assertRegex(shown, r"(?m)^step +- \(it is named 'best'\)$")
+        with Fake(lambda request: reply(200, {"items": [checkpoint]})) as fake:
+            listed = self.ctl(fake.url)("checkpoint", "list", "r").expect(0).out
+        self.assertIn("it is named 'best'", listed)
+
+    def test_steps_without_a_common_order(self):
+        run = {"id": "run_1", "name": "r", "labels": {}, "steps": {"advice": "a pattern helps"}}
+        for advice in (True, False):
+            if not advice:
+                run["steps"]["advice"] = None
+            with Fake(lambda request: reply(200, run)) as fake:
+                shown = self.ctl(fake.url)("run", "show", "r").expect(0).out
+            self.assertEqual(re.findall("(?m)^steps +a pattern helps$", shown) != [], advice)
+            self.assertEqual("steps" in shown, advice)
+
+
 class Refusals(CtlTest):
     def ask(self, answer, *words, **environment):
         with Fake(lambda request: answer) as fake:

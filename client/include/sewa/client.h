@@ -125,7 +125,8 @@ struct sewa_run {
     bool is_watched;
     int64_t incomplete, complete, changed, gone; /**< checkpoints, by state */
     int64_t last_scan_ms;
-    const char *scan_error; /**< NULL: the last scan was fine */
+    const char *scan_error;   /**< NULL: the last scan was fine */
+    const char *steps_advice; /**< what to do because steps have no common order; NULL: they have */
     size_t label_count;
     const struct sewa_label *labels;
     int64_t created_ms, updated_ms;
@@ -197,6 +198,8 @@ struct sewa_checkpoint {
     const struct sewa_metric *metrics;
     int64_t modified_ms, discovered_ms, completed_ms;
     const char *averaging_refused; /**< why no average is made of it; NULL: one can be */
+    const char *step_unit;         /**< "step", "epoch" or "number"; NULL: there is no step */
+    const char *step_reason;       /**< why there is no step; NULL: there is one */
     struct sewa_document *document;
 };
 
