@@ -114,7 +114,8 @@ static const struct option evaluator_check_options[] = {
       INT64_MAX, NULL },                                                                          \
     { 'p', "param", "NAME=VALUE", "a parameter of the method (`method show`); may be JSON",             \
       OPTION_PARAM, "/params", 0, 0, NULL },                                                      \
-    { 0, "baseline", "NAME,...", "compare with last, best, uniform, lawa; default: all of them",  \
+    { 0, "baseline", "NAME,...", "compare with last, best, uniform, lawa; default: all of them "  \
+      "for a method that needs the evaluator, else none",                                         \
       OPTION_TEXTS, "/baselines", 0, 0, NULL },                                                   \
     { 0, "no-baselines", NULL, "compare with nothing", OPTION_NOTHING, "/baselines", 0, 0, NULL },\
     NUMBER_FIELD("seed", "N", "/seed", "of all randomness; default 0", 0, INT64_MAX),             \

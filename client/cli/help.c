@@ -45,25 +45,28 @@ static void two_columns(struct text *to, const char *left, const char *right)
     wrap(to, right, LEFT, LEFT);
 }
 
-/* An option of a command stands in the place of a global one of its name. */
-static bool is_hidden(const struct option *o, const struct option *own)
+/* An option of a command stands in the place of a global one of its name, and --output is none of
+ * a command that has nothing to print. */
+static bool is_hidden(const struct option *o, const struct command *c)
 {
-    for (; own && own->name; own++)
+    if (!c)
+        return false;
+    for (const struct option *own = c->options; own && own->name; own++)
         if (strcmp(own->name, o->name) == 0)
             return true;
-    return false;
+    return c->formats == 0 && strcmp(o->name, "output") == 0;
 }
 
-/* But for those that @own hides; NULL: none. */
+/* But for those that @c hides; NULL: none. */
 static void write_options(struct text *to, const char *title, const struct option *table,
-                          const struct option *own)
+                          const struct command *c)
 {
     if (!table || !table->name)
         return;
     sewa_text_printf(to, "\n%s:\n", title);
     for (const struct option *o = table; o->name; o++) {
         AUTO(sewa_text_clear) struct text left = { 0 };
-        if (o->kind == OPTION_REFUSED || is_hidden(o, own))
+        if (o->kind == OPTION_REFUSED || is_hidden(o, c))
             continue;
         if (o->letter)
             sewa_text_printf(&left, "-%c, ", o->letter);
@@ -85,7 +88,7 @@ static void command_help(const struct cli *cli, const struct command *c, struct 
         wrap(to, c->details, 0, 0);
     }
     write_options(to, "options", c->options, NULL);
-    write_options(to, "options of every command", cli->globals, c->options);
+    write_options(to, "options of every command", cli->globals, c);
 }
 
 static void list_commands(const struct cli *cli, const char *noun, struct text *to)

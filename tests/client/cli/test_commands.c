@@ -163,6 +163,26 @@ static void help_has_an_option_once(void **state)
     }
 }
 
+/* --output stands in the help of the commands that take it, and of no others. */
+static void help_has_formats_where_there_are_some(void **state)
+{
+    (void)state;
+    char line[128];
+
+    for (size_t i = 0; i < sewactl.command_count; i++) {
+        const struct command *c = &sewactl.commands[i];
+        AUTO(words_clear) struct words w = { 0 };
+        AUTO(sewa_text_clear) struct text t = { 0 };
+        struct sewa_error err;
+        snprintf(line, sizeof line, "%s%s%s|--help", c->noun, c->verb ? "|" : "",
+                 c->verb ? c->verb : "");
+        assert_ok(words_parse(&w, line, &err), err);
+        help_write(&w.a, &t);
+        if ((strstr(sewa_text_get(&t), "--output ") != NULL) != (c->formats != 0))
+            fail_msg("'%s' and its formats do not agree:\n%s", line, sewa_text_get(&t));
+    }
+}
+
 /* The option that only exists to be refused is not offered. */
 static void help_offers_no_token(void **state)
 {
@@ -185,6 +205,7 @@ int main(void)
         cmocka_unit_test(every_field_has_an_option),
         cmocka_unit_test(help_of_everything),
         cmocka_unit_test(help_has_an_option_once),
+        cmocka_unit_test(help_has_formats_where_there_are_some),
         cmocka_unit_test(help_offers_no_token),
     };
 
