@@ -179,6 +179,23 @@ static size_t count_state(const struct layout *l)
     return count;
 }
 
+/* Named, because a part of a model may have such a name, too. */
+static int note_left(struct layout_builder *b, const struct layout *l, size_t count,
+                     struct sewa_error *err)
+{
+    const struct layout *rest = &b->body->layout;
+    size_t added = rest->left_count - l->left_count;
+    char shown[SHOWN_NAME_SIZE] = "";
+
+    if (added > 0)
+        shown_name(rest->left[l->left_count], shown);
+    return layout_builder_note(b, err,
+                               "left aside: %zu of %zu tensors, which are a trainer's state and "
+                               "not the model's%s%s%s%s",
+                               count, l->count, added ? ": '" : "", shown, added ? "'" : "",
+                               added > 1 ? " and others" : "");
+}
+
 /* The same layout without them. */
 static int rebuild(const struct layout *l, size_t count, struct layout **ret,
                    struct sewa_error *err)
@@ -192,10 +209,7 @@ static int rebuild(const struct layout *l, size_t count, struct layout **ret,
                  ? layout_builder_left(b, state, err)
                  : layout_builder_tensor(b, &l->tensors[i], err);
     if (rc == 0)
-        rc = layout_builder_note(b, err,
-                                 "left aside: %zu of %zu tensors, which are a trainer's state and "
-                                 "not the model's",
-                                 count, l->count);
+        rc = note_left(b, l, count, err);
     if (rc == 0)
         rc = layout_builder_finish(b, ret, err);
     if (rc < 0)

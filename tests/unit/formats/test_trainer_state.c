@@ -126,6 +126,7 @@ static void test_it_is_left(void **state)
     assert_string_equal(l->left[1], "optimizer");
     assert_string_equal(l->left[2], "rng_state");
     assert_non_null(strstr(l->notes[0], "left aside: 3 of 5 tensors"));
+    assert_non_null(strstr(l->notes[0], "not the model's: 'optimizer' and others"));
     assert_int_equal(l->file_bytes, 77);
     assert_int_equal(l->header_digest[5], 9);
     assert_string_equal(l->state_key, "m");
@@ -147,6 +148,18 @@ static void test_neighbours(void **state)
     assert_non_null(layout_find(l, "optimal.c"));
     assert_non_null(layout_find(l, "optima.f"));
     assert_non_null(strstr(l->notes[0], "left aside: 4 of 7 tensors"));
+}
+
+static void test_one_is_named(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "a", "optim_head.weight" };
+    AUTOPTR(layout_free) struct layout *l = with_names(names, COUNT_OF(names));
+    struct sewa_error err = { 0 };
+
+    assert_ok(trainer_state_leave(&l, &err), err);
+    assert_string_equal(l->notes[0], "left aside: 1 of 2 tensors, which are a trainer's state and "
+                                     "not the model's: 'optim_head'");
 }
 
 static void test_nothing_to_leave(void **state)
@@ -189,7 +202,7 @@ static void test_a_long_name(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(keys) + COUNT_OF(tensors) + 5];
+    struct CMUnitTest tests[COUNT_OF(keys) + COUNT_OF(tensors) + 6];
     size_t n = 0;
 
     for (size_t i = 0; i < COUNT_OF(keys); i++)
@@ -199,6 +212,7 @@ int main(void)
             (struct CMUnitTest){ tensors[i].name, test_name, NULL, NULL, (void *)&tensors[i] };
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_it_is_left);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_neighbours);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_one_is_named);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_nothing_to_leave);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_nothing_else);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_a_long_name);
