@@ -202,8 +202,10 @@ void stmt_done(struct stmt **q)
 {
     if (!*q)
         return;
-    sqlite3_reset((*q)->handle);
-    sqlite3_clear_bindings((*q)->handle);
+    if ((*q)->handle) { /* it could be prepared */
+        sqlite3_reset((*q)->handle);
+        sqlite3_clear_bindings((*q)->handle);
+    }
     (*q)->busy = false;
     *q = NULL;
 }

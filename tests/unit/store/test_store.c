@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "store/migrate.h"
 #include "store/runs.h"
 #include "store/store.h"
 
@@ -237,6 +238,25 @@ static void test_others_may_not_read(void **state)
     scratch_free(dir);
 }
 
+/* As without descriptors or memory: there is nothing to run, and the next one is tried again. */
+static void test_a_statement_that_cannot_be_prepared(void **state)
+{
+    (void)state;
+    char *dir = scratch_new(), path[4200];
+    struct run_row row = { 0 };
+    struct sewa_error err = { 0 };
+    struct db *db = NULL;
+
+    snprintf(path, sizeof path, "%s/sewad.db", dir);
+    assert_ok(db_open(path, DB_WRITE, &db, &err), err); /* without any table */
+    for (int i = 0; i < 2; i++)
+        assert_failed(run_find(db, "toy", &row, &err), err, SEWA_E_DATABASE, "no such table");
+    assert_ok(migrate(db, path, sql_migrations, &err), err);
+    assert_int_equal(run_find(db, "toy", &row, &err), 0);
+    db_close(db);
+    scratch_free(dir);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -244,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_open_fails_clean),
         cmocka_unit_test(test_commits_reach_the_disk),
         cmocka_unit_test(test_others_may_not_read),
+        cmocka_unit_test(test_a_statement_that_cannot_be_prepared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
