@@ -15,7 +15,10 @@
 #include "base/clock.h"
 #include "http/reply.h"
 
-enum { BODY_BYTES_PER_SECOND = 1024 };
+enum {
+    BODY_BYTES_PER_SECOND = 1024,
+    BODY_PAUSE_MS = 4000, /* longer than of others: a network may lose a packet more than once */
+};
 
 /* ---- who is late ---- */
 
@@ -35,9 +38,13 @@ static bool is_late(const struct connection *c, const struct server_deadlines *d
 
 int64_t deadline_waits_since(const struct connection *c)
 {
-    if (!c->request)
+    const struct request *rq = c->request;
+
+    if (!rq)
         return c->idle_since_ms;
-    return c->request->headers_done_ms ? INT64_MAX : c->request->started_ms;
+    if (rq->headers_done_ms == 0)
+        return rq->started_ms;
+    return rq->body_done ? INT64_MAX : rq->moved_ms + BODY_PAUSE_MS;
 }
 
 /*

@@ -197,7 +197,7 @@ static enum MHD_Result on_headers(struct request *rq, const char *method, const 
     struct guard g = { 0 };
     struct sewa_error err;
 
-    rq->headers_done_ms = clock_monotonic_ms();
+    rq->headers_done_ms = rq->moved_ms = clock_monotonic_ms();
     read_headers(rq, method, version, &g);
     rq->method = method_of(method, &rq->is_head);
     if (!rq->target_text) {
@@ -221,6 +221,7 @@ static enum MHD_Result on_headers(struct request *rq, const char *method, const 
 static enum MHD_Result on_body(struct request *rq, const char *data, size_t *n)
 {
     rq->body_seen += (int64_t)*n;
+    rq->moved_ms = clock_monotonic_ms();
     if (!rq->refused && rq->body.len + *n > rq->route->body_max) {
         reply_fail(rq, SEWA_E_TOO_LARGE, "the body has more than %zu bytes", rq->route->body_max);
         rq->refused = true;

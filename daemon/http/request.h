@@ -48,6 +48,7 @@ struct request {
     int64_t body_seen;  /* bytes that arrived, kept or not */
     int64_t started_ms; /* monotonic */
     int64_t headers_done_ms;
+    int64_t moved_ms; /* when the headers or the last bytes of the body came */
     bool body_done;
     bool refused; /* the reply is made and the rest of the body is thrown away */
 

@@ -119,7 +119,8 @@ struct connection *connection_of(struct MHD_Connection *c);
 /* Once a second: end what is late, and answer what nobody waits for any more. */
 void deadline_sweep(struct server *s, int64_t now_ms);
 
-/* Since when we wait for bytes of a request that has no body yet; INT64_MAX: we do not. */
+/* Since when we wait for bytes of a client, a pause within a body not counted; INT64_MAX: we do
+ * not. */
 int64_t deadline_waits_since(const struct connection *c);
 
 /* Tell the client why, unless an answer was begun, and end the connection. */

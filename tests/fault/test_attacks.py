@@ -14,6 +14,7 @@ PLACES = 2000  # of the public listener
 BUFFER = 32 * 1024  # of one connection
 CHUNKED = (b"POST /api/v1/jobs HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
            b"Transfer-Encoding: chunked\r\n\r\n")
+HALF_A_BODY = CHUNKED.replace(b"Transfer-Encoding: chunked", b"Content-Length: 2") + b"{"
 
 
 def may_open(count):
@@ -85,6 +86,13 @@ class ManyConnections(Attack):
 
     def test_halves_of_requests(self):
         self.connect(PLACES + 100, GET[:-2])
+        self.assert_answers()
+        self.assertGreater(self.open_connections(), PLACES - 500)
+        self.assert_still_works()
+
+    def test_halves_of_bodies(self):
+        for i in range(PLACES + 100):
+            self.connect(1, HALF_A_BODY if i % 2 else CHUNKED + b"2\r\n{")
         self.assert_answers()
         self.assertGreater(self.open_connections(), PLACES - 500)
         self.assert_still_works()
