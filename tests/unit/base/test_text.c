@@ -226,6 +226,16 @@ static void test_error(void **state)
     assert_true(utf8_is_valid(err.text, strlen(err.text)));
     sewa_fail(&err, SEWA_E_IO, "%s", long_text + 1);
     assert_true(utf8_is_valid(err.text, strlen(err.text)));
+    for (size_t before = 0; before < 4; before++) { /* cut behind 1, 2, 3 and 4 bytes of the last */
+        memset(long_text, 'x', before);
+        for (size_t i = before; i + 5 < sizeof long_text; i += 4)
+            memcpy(long_text + i, "\xf0\x90\x80\x80", 5);
+        sewa_fail(&err, SEWA_E_IO, "%s", long_text);
+        assert_int_equal((strlen(err.text) - before) % 4, 0);
+        assert_null(strchr(err.text, '%'));
+    }
+    long_text[0] = 'y';
+    sewa_fail(&err, SEWA_E_IO, "%s", long_text);
     sewa_fail(&err, SEWA_E_IO, "again: %.20s", err.text);
     assert_memory_equal(err.text, "again: y", 8);
     assert_int_equal(sewa_fail(NULL, SEWA_E_IO, "nobody listens"), SEWA_E_IO);
