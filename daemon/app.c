@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -19,6 +20,7 @@
 
 #include "app_evaluators.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -38,6 +40,7 @@
 enum {
     DRAIN_MS = 30000,
     DRAIN_TICK_MS = 50,
+    LEAVE_MS = 5000,
     PRUNE_MS = 60 * 60 * 1000,
     EVENTS_KEPT = 100000,
     CONNECTIONS_MAX = 2000,
@@ -60,7 +63,7 @@ struct app {
     int lock_fd;
     uv_loop_t loop;
     uv_signal_t signals[3];
-    uv_timer_t drain_timer, prune_timer;
+    uv_timer_t drain_timer, prune_timer, leave_timer;
     int64_t drain_until_ms;
     bool draining, stopping, failed;
     struct store *store;
@@ -341,11 +344,31 @@ static void close_timers(struct app *a)
     close_handle((uv_handle_t *)&a->prune_timer);
 }
 
+static void on_leave(uv_timer_t *timer)
+{
+    const struct app *a = container_of(timer, struct app, leave_timer);
+
+    log_warn("sewad: stopped; what a file system does not answer is left behind");
+    _exit(a->failed ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+/*
+ * All is written, and only the pool may still be at work. A file system that does not answer holds
+ * its thread for ever, and the library's end waits for that thread: so there is none.
+ */
+static void on_store_closed(void *arg)
+{
+    struct app *a = arg;
+
+    uv_timer_start(&a->leave_timer, on_leave, (uint64_t)failpoint_value("app_leave_ms", LEAVE_MS),
+                   0);
+}
+
 /* Everything above the store has ended: write what is queued, and the loop runs out of handles. */
 static void close_lowest(struct app *a)
 {
     if (a->store)
-        store_close(a->store, NULL, NULL);
+        store_close(a->store, on_store_closed, a);
     a->store = NULL;
     close_timers(a);
 }
@@ -509,6 +532,8 @@ static void open_handles(struct app *a)
     }
     uv_timer_init(&a->loop, &a->drain_timer);
     uv_timer_init(&a->loop, &a->prune_timer);
+    uv_timer_init(&a->loop, &a->leave_timer);
+    uv_unref((uv_handle_t *)&a->leave_timer);
     uv_timer_start(&a->prune_timer, on_prune, 1000, PRUNE_MS);
 }
 
@@ -580,8 +605,11 @@ int app_run(const struct app_options *o, struct sewa_error *err)
                  server_address(a.server), a.config->state_directory);
         notify_service("READY=1");
     } else {
+        a.failed = true;
         stop(&a);
     }
+    uv_run(&a.loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&a.leave_timer, NULL);
     uv_run(&a.loop, UV_RUN_DEFAULT);
     if (rc == 0)
         log_info("sewad: stopped");

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/beneath.h"
+#include "base/failpoint.h"
+#include "base/log.h"
 #include "base/path.h"
 #include "base/pattern.h"
 #include "http/api_body.h"
@@ -245,6 +247,7 @@ static int look_at_path(struct api_read *r, struct db *db, struct sewa_error *er
     const char *below = c->run.path + c->root;
 
     (void)db;
+    failpoint("run_look");
     below += strspn(below, "/");
     if (top < 0 || !*below)
         return 0; /* what an administrator has written is judged by the scan */
@@ -258,8 +261,9 @@ static int look_at_path(struct api_read *r, struct db *db, struct sewa_error *er
 static int begin_look(struct api *a, struct request *rq, struct api_read *r, struct sewa_error *err)
 {
     (void)rq;
-    (void)r;
     (void)err;
+    log_debug("http: looks for the directory of run '%s'",
+              container_of(r, struct change, looking)->run.name);
     a->looks++;
     return 0;
 }

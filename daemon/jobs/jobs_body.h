@@ -47,7 +47,7 @@ struct worker {
     int slot;
     bool said_hello;
     bool preparing, prepared;
-    bool proved;   /* it has brought a result: it can work */
+    bool proved;   /* it has prepared or brought a result: it can work */
     bool stopping; /* SIGTERM was sent */
     int64_t kill_at_ms;
     int64_t seen_ms;            /* monotonic: the last time it said anything */
@@ -278,7 +278,7 @@ void publish_start(struct job *job);
 /* Where attempt n of the average is written (heap). */
 char *clean_staging(const char *directory, const char *uid, int64_t attempt);
 
-/* Remove the folders of this many attempts of a job, and its published one when @all. Pool thread.
+/* Remove the folders of this many attempts of a job, and its published one when @all, on the pool.
  */
 void clean_job(struct jobs *j, const char *uid, int64_t attempts, bool all);
 

@@ -5,10 +5,12 @@ stands under a final name, and everything else goes on; when there is room again
 """
 import contextlib
 import glob
+import json
 import os
 import resource
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import unittest
@@ -333,6 +335,26 @@ class FullDisk(StateTest):
         sewad.wait_complete("huge", 1)
         sewad.request("POST", JOBS, {"run": "huge", "method": "last"}).problem(
             507, "no_space", "bytes")
+
+
+@needs_failpoints
+class FileSystemsThatDoNotAnswer(ServiceTest):
+    def test_the_exit_does_not_wait_for_them(self):
+        """The directory of a new run lies on a mount that hangs: that thread of the pool never comes back."""
+        self.scratch.directory("data", "run")
+        data = self.scratch.join("data")
+        sewad = self.service({"allowed_roots": [data], "log_level": "debug"},
+                             SEWA_FAILPOINT="run_look=sleep:3600000,app_leave_ms=value:500@1+")
+        body = json.dumps({"name": "r", "path": data + "/run"}).encode()
+        host, port = sewad.address.rsplit(":", 1)
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(b"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                           b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+            wait_until(lambda: "looks for the directory of run 'r'" in sewad.log_text(), "the look")
+        sewad.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "no new requests" in sewad.log_text(), "the first signal")
+        sewad.stop()  # a second one: at once, whatever is held
+        self.assertIn("is left behind", sewad.log_text())
 
 
 if __name__ == "__main__":
