@@ -60,7 +60,7 @@ static int check(const struct app_options *o)
         return 1;
     }
     if (any) {
-        fputs("sewad starts with this file, but what is named above is not there\n", stderr);
+        fputs("the file has no mistake, but sewad misses what is named above\n", stderr);
         return 1;
     }
     puts("the configuration is fine");

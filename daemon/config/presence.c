@@ -52,10 +52,43 @@ static void look_at_directory(const struct look *l, const char *origin, const ch
              strerror(errno));
 }
 
+/* It is made at the start, with what is missing above it. */
+static void look_at_own(const struct look *l, const struct config *c, const char *option,
+                        const char *path)
+{
+    const char *origin = config_origin(c, option);
+    AUTOFREE char *above = origin && *path ? strdup(path) : NULL;
+    struct stat st;
+    char *slash;
+
+    if (!above)
+        return;
+    while (stat(above, &st) < 0 && errno == ENOENT && (slash = strrchr(above, '/')) && slash[1])
+        slash[slash == above] = '\0';
+    if (stat(above, &st) == 0 && !S_ISDIR(st.st_mode))
+        errno = ENOTDIR;
+    else if (access(above, W_OK | X_OK) == 0)
+        return;
+    tell(l, origin, "%s: nothing can be written to '%s' (%s)", option, above, strerror(errno));
+}
+
+static void look_at_socket(const struct look *l, const struct config *c)
+{
+    const char *origin = config_origin(c, "admin_socket"), *slash = strrchr(c->admin_socket, '/');
+    AUTOFREE char *directory =
+        origin && slash ? strndup(c->admin_socket, (size_t)(slash - c->admin_socket)) : NULL;
+
+    if (directory && *directory)
+        look_at_directory(l, origin, "admin_socket", "", directory);
+}
+
 void presence_directories(const struct config *c, presence_fn *found, void *arg)
 {
     struct look l = { found, arg };
 
+    look_at_own(&l, c, "state_directory", c->state_directory);
+    look_at_own(&l, c, "artifact_directory", c->artifact_directory);
+    look_at_socket(&l, c);
     for (size_t i = 0; i < c->run_count; i++)
         look_at_directory(&l, c->runs[i].origin, "run ", c->runs[i].name, c->runs[i].path);
     for (size_t i = 0; i < c->root_count; i++)

@@ -11,7 +11,8 @@
 
 typedef void presence_fn(const char *line, void *arg);
 
-/* Directories of runs, roots and evaluators, and allowed_roots: "FILE:LINE: what is not there". */
+/* Directories of runs, roots and evaluators, and allowed_roots: "FILE:LINE: what is not there".
+ * Those of sewad itself, where the file names them, must be such that it can write to them. */
 void presence_directories(const struct config *c, presence_fn *found, void *arg);
 
 /* Programs of evaluators; and a command line that stands in one text, which no shell will split. */

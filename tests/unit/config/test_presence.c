@@ -63,6 +63,17 @@ static void test_directories(void **state)
         { "evaluator a { command = sh directory = DIR/no }",
           ":1: evaluator a: there is no directory" },
         { "evaluator a { command = sh directory = DIR }", NULL },
+        /* sewad makes them */
+        { "state_directory = DIR/no/such", NULL },
+        { "\nstate_directory = DIR/file/x",
+          "main.conf:2: state_directory: nothing can be written to 'DIR/file/x' (Not a directory)" },
+        { "artifact_directory = DIR/no", NULL },
+        { "artifact_directory = DIR/file",
+          ":1: artifact_directory: nothing can be written to 'DIR/file' (Not a directory)" },
+        { "admin_socket = DIR/socket", NULL },
+        { "admin_socket = '/socket'", NULL },
+        { "admin_socket = ''", NULL },
+        { "admin_socket = DIR/no/socket", ":1: admin_socket: there is no directory 'DIR/no'" },
     };
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
