@@ -173,8 +173,9 @@ static int pull_file(struct pull *p, const struct sewa_artifact_list *l, const c
     const struct sewa_artifact *f = only_file(p->context, l, &count);
 
     if (count > 1)
-        return explain_usage(p->context, "the average has %zu files: '%s' must be a folder", count,
-                             path);
+        return explain_usage(p->context,
+                             "the average has %zu files: '%s' must be a folder; '%s/' is made",
+                             count, path, path);
     return f ? pull_one(p, f, path) : EXIT_NOT_FOUND;
 }
 
