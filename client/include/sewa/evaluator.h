@@ -3,8 +3,9 @@
  * which way is downhill. The protocol itself is described in proto/evaluator.md; this library
  * speaks it, so that what is left to write is the model and the data.
  *
- *     static int loss(struct sewa_evaluator_ops *self, const struct sewa_evaluator_request
- * *request, struct sewa_evaluator_answer *ret, struct sewa_error *err)
+ *     static int loss(struct sewa_evaluator_ops *self,
+ *                     const struct sewa_evaluator_request *request,
+ *                     struct sewa_evaluator_answer *ret, struct sewa_error *err)
  *     {
  *         struct mine *m = self->user;
  *         ...
