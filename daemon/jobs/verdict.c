@@ -40,7 +40,7 @@ static enum verdict against(double ours, const struct verdict_loss *best, char *
     if (best->has_paired && 2 * best->standard_error / scale > margin)
         margin = 2 * best->standard_error / scale;
     snprintf(detail, size, "report loss %.4g, best baseline %s %.4g (%+.1f %%, margin %.1f %%)",
-             ours, best->name, best->loss, -100 * d, 100 * margin);
+             ours, best->name, best->loss, -100 * d + 0.0, 100 * margin); /* no "-0.0 %" */
     return d > margin ? VERDICT_IMPROVED : d < -margin ? VERDICT_WORSE : VERDICT_NO_GAIN;
 }
 
@@ -61,7 +61,7 @@ enum verdict verdict_judge(bool has_report, double ours, const struct verdict_lo
     }
     if (!best) {
         snprintf(detail, size, "report loss %.4g, %s", ours,
-                 count ? "no baseline has a finite one" : "no baseline was asked for");
+                 count ? "no baseline has a finite one" : "there is no baseline to compare with");
         return count ? VERDICT_IMPROVED : VERDICT_NOT_EVALUATED;
     }
     return against(ours, best, detail, size);
