@@ -569,6 +569,7 @@ static void raise_limits(void)
     snprintf(threads, sizeof threads, "%d", POOL_THREADS);
     setenv("UV_THREADPOOL_SIZE", threads, 0);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* writing fails with EFBIG instead (ulimit -f, LimitFSIZE) */
 }
 
 static void release(struct app *a)

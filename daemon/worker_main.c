@@ -44,6 +44,7 @@ static void catch_signals(void)
     sigaction(SIGTERM, &a, NULL);
     sigaction(SIGINT, &a, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* writing fails with EFBIG instead (ulimit -f, LimitFSIZE) */
 }
 
 /*

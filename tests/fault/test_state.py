@@ -279,12 +279,19 @@ class FullDisk(StateTest):
         self.assert_goes_on()
 
     def test_a_real_limit(self):
-        """No file may grow beyond a size: what SQLite meets on a full disk, without failpoints."""
+        """No file may grow beyond a size: what SQLite meets on a full disk, without failpoints.
+
+        The signal that comes with it ends neither sewad nor its worker.
+        """
         self.set_up()
+        toy_run(self.scratch.join("big"), steps=[1, 2], size=120000)
+        self.sewad.configure(run=dict(self.sewad.options["run"],
+                                      big={"path": self.scratch.join("big")}))
+        self.sewad.hang_up()
+        self.sewad.wait_complete("big", 2)
         self.sewad.stop()
 
         def limited():
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # write() fails instead
             resource.setrlimit(resource.RLIMIT_FSIZE, (400000, 400000))
 
         listen = os.path.join(self.sewad.state, "listen")
@@ -292,12 +299,12 @@ class FullDisk(StateTest):
         with open(self.sewad.log, "ab") as log:
             self.sewad.process = subprocess.Popen(
                 [binary("sewad"), "--config", self.sewad.config], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, env=self.scratch.environment(), preexec_fn=limited,
-                restore_signals=False)
+                stdout=log, stderr=log, env=self.scratch.environment(), preexec_fn=limited)
         wait_until(lambda: os.path.exists(listen), "sewad listens")
         with open(listen, encoding="ascii") as file:
             self.sewad.address = file.read().strip()
         self.sewad.wait_ready()
+        self.sewad.fail_job("no_space", run="big", method="uniform")
         reply, written = None, 0
         while written < 2000:
             reply = request(self.sewad.address, "PATCH", "/api/v1/runs/toy",
