@@ -203,12 +203,24 @@ int command_job_submit(struct context *c, const struct arguments *a)
     return plan(c, json);
 }
 
+/* Only of a job's request can a key be made; as a word it would be the same key for everything. */
+static int check_key(struct context *c, const struct arguments *a)
+{
+    const char *key = arguments_text(a, "idempotency-key");
+
+    return key && strcmp(key, "auto") == 0
+               ? explain_usage(c, "--idempotency-key auto is for job submit: name a key")
+               : EXIT_OK;
+}
+
 int command_job_retry(struct context *c, const struct arguments *a)
 {
     struct sewa_job job = { 0 };
     struct sewa_error err;
     int status = check_wait(c, a);
 
+    if (status == EXIT_OK)
+        status = check_key(c, a);
     if (status != EXIT_OK)
         return status;
     int rc =
@@ -242,12 +254,16 @@ int command_evaluator_check(struct context *c, const struct arguments *a)
     if (arguments_has(a, "run") == arguments_has(a, "checkpoint"))
         return explain_usage(c, "either --run or --checkpoint is needed");
     int status = check_wait(c, a);
+    if (status == EXIT_OK)
+        status = check_key(c, a);
     if (status != EXIT_OK)
         return status;
     int rc = request_build(a, NULL, &json, &err);
     if (rc == 0)
         rc = sewa_evaluator_check(c->client, a->operands[0], json,
                                   arguments_text(a, "idempotency-key"), &job, &err);
+    if (rc == 0 && arguments_has(a, "idempotency-key"))
+        rc = look_again(c, &job, &err);
     status = rc < 0 ? explain(c, &err) : accepted(c, &job);
     if (status == EXIT_OK)
         status = judge_check(c, &job);

@@ -353,6 +353,20 @@ class Submitting(CtlTest):
                                  "status": 404, "title": "x", "type": "y", "request_id": "z"})
             ctl(*submit, "mine").expect(3, "there is no job 'job_1'")
 
+    def test_keys_of_what_is_no_submission(self):
+        """Retries and checks: the answer is that of its time here, too, and no key can be made."""
+        table = {"POST %s/jobs/job_0/retry" % API: reply(201, job("queued")),
+                 "POST %s/evaluators/e/check" % API: reply(201, job("queued")),
+                 "GET %s/jobs/job_1" % API: reply(200, job("cancelled"))}
+        with Fake(routes(table)) as fake:
+            for words in (("job", "retry", "job_0"), ("evaluator", "check", "e", "--run", "d")):
+                ctl = self.ctl(fake.url)
+                ctl(*words, "--idempotency-key", "mine").expect(8, "the job is cancelled")
+                self.assertEqual(fake.requests[-2].headers["idempotency-key"], "mine")
+                known = len(fake.requests)
+                ctl(*words, "--idempotency-key", "auto").expect(2, "is for job submit")
+                self.assertEqual(len(fake.requests), known)
+
     def test_a_wrong_gradient(self):
         report = {"check": {"loss": 1, "gradient_check": {"ok": False, "analytic": 1, "numeric": 2,
                                                           "relative_error": 0.5}, "traits": {}}}
