@@ -37,7 +37,7 @@ struct api_write {
     char *scope;                 /* method and path */
     char *if_match;              /* of a PATCH or DELETE, or NULL */
     uint8_t digest[32];          /* of the query and the body */
-    uint8_t digest_of_bytes[32]; /* as version 0.1 wrote it: the body as it came */
+    uint8_t digest_of_bytes[32]; /* as it was kept once: of the body as it came */
     int64_t now_ms;
 
     /*

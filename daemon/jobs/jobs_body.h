@@ -189,6 +189,10 @@ int worker_adopt(struct job *job, const struct worker_row *row, struct sewa_erro
 /* Its tasks go to others; the struct stays until the process has ended. */
 void worker_give_up_tasks(struct worker *w, const struct sewa_error *why);
 
+/* Once a second. gap_ms: nothing ran for so long, and nobody is to blame for that time. */
+void workers_tick(struct jobs *j, int64_t now_ms, int64_t gap_ms);
+void worker_free(struct worker *w);
+
 /* ---- setback.c ---- */
 
 /* It failed, and not because of its job: it is stopped, and the job goes on with others or ends. */
@@ -201,12 +205,6 @@ void worker_succeeded(struct worker *w);
 
 /* The last one in its slot has failed, and somebody else is there for what has failed before. */
 bool worker_is_doubtful(const struct worker *w);
-
-/* ---- workers.c ---- */
-
-/* Once a second. gap_ms: nothing ran for so long, and nobody is to blame for that time. */
-void workers_tick(struct jobs *j, int64_t now_ms, int64_t gap_ms);
-void worker_free(struct worker *w);
 
 /* ---- calls.c ---- */
 

@@ -177,7 +177,7 @@ static void parse_numbers(struct json_reader *r, struct job_plan *p)
     p->evaluations = json_need_int(r, "evaluations", 0, INT64_MAX);
     p->recalibrations = json_get_int(r, "recalibrations", 0, JOB_RECALIBRATIONS_MAX, -1);
     p->expected_seconds = json_get_number(r, "expected_seconds", 0, INFINITY, -1);
-    const json_t *state = json_get_object(r, "state"); /* of version 0.1: none */
+    const json_t *state = json_get_object(r, "state"); /* null where none was told apart */
     if (state && !(p->state = json_deep_copy(state)))
         json_reader_fail(r, SEWA_E_NO_MEMORY, "state", "no memory for a plan");
     p->tensors = json_deep_copy(json_get_object(r, "special_tensors"));
