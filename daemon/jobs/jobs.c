@@ -190,9 +190,10 @@ static struct job *job_new(struct jobs *j, const struct job_row *row, struct sew
     AUTOFREE struct slot_record *slots = calloc((size_t)j->slot_count, sizeof *slots);
     AUTOJSON json_t *request = json_parse(row->request, strlen(row->request), err);
     AUTOJSON json_t *plan = json_parse(row->plan, strlen(row->plan), err);
-    int rc = job && slots && request && plan ? 0 : -1;
+    bool no_memory = !job || !slots || failpoint_errno("job_take");
+    int rc = !no_memory && request && plan ? 0 : -1;
 
-    if (!job || !slots)
+    if (no_memory)
         sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for job '%s'", row->uid);
     if (rc == 0)
         rc = job_request_parse_stored(request, &job->request, err);
@@ -221,8 +222,11 @@ static void fail_row(struct jobs *j, const struct job_row *row, const struct sew
     struct job_write *w = calloc(1, sizeof *w);
 
     log_error("job %s: cannot be taken up: %s", row->uid, err->text);
-    if (!w)
+    if (!w) {
+        j->missed = true;
         return;
+    }
+    j->failing++;
     w->jobs = j;
     w->job_id = row->id;
     memcpy(w->uid, row->uid, sizeof w->uid);
@@ -235,12 +239,27 @@ static void fail_row(struct jobs *j, const struct job_row *row, const struct sew
     write_submit(w);
 }
 
-void jobs_take(struct jobs *j, const struct job_row *row)
+/* It was accepted, so it is not given up for want of memory: the clock tries again. */
+static struct job *take(struct jobs *j, const struct job_row *row)
 {
     struct sewa_error err;
+    struct job *job = job_new(j, row, &err);
 
-    if (!job_new(j, row, &err))
+    if (job)
+        return job;
+    if (err.code == SEWA_E_NO_MEMORY) {
+        log_warn("job %s: %s; it is tried again", row->uid, err.text);
+        j->missed = true;
+    } else {
         fail_row(j, row, &err);
+    }
+    return NULL;
+}
+
+void jobs_take(struct jobs *j, const struct job_row *row)
+{
+    if (!jobs_find(j, row->uid)) /* the clock may have been first */
+        take(j, row);
     jobs_notify(j, row->uid);
     jobs_schedule(j);
 }
@@ -337,14 +356,11 @@ static void release_orphans(struct job *job)
 static int recover_one(const struct job_row *row, void *arg, struct sewa_error *err)
 {
     struct jobs *j = arg;
-    struct sewa_error why;
-    struct job *job = job_new(j, row, &why);
+    struct job *job = jobs_find(j, row->uid) ? NULL : take(j, row);
     struct db *db = store_reader(j->o.store);
 
-    if (!job) {
-        fail_row(j, row, &why);
+    if (!job)
         return 0;
-    }
     int rc = 0;
     if (job->state != JOB_QUEUED && job->state != JOB_CANCELLING) {
         job_begin(job);
@@ -380,6 +396,20 @@ int jobs_recover(struct jobs *j, struct sewa_error *err)
 
 /* ---- clock ---- */
 
+/* Rows that nobody here knows of, because they could not be taken up, or not be failed. */
+static void take_missed(struct jobs *j)
+{
+    struct sewa_error err;
+
+    if (!j->missed || j->failing > 0 || j->draining)
+        return;
+    j->missed = false;
+    if (job_unfinished(store_reader(j->o.store), recover_one, j, &err) < 0) {
+        log_error("jobs: %s", err.text);
+        j->missed = true;
+    }
+}
+
 static void on_tick(uv_timer_t *t)
 {
     struct jobs *j = container_of(t, struct jobs, tick);
@@ -393,6 +423,7 @@ static void on_tick(uv_timer_t *t)
         if (job->unsaved && job->pending == 0)
             job_write_last(job);
     }
+    take_missed(j);
     jobs_schedule(j);
 }
 

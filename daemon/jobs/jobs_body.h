@@ -124,6 +124,8 @@ struct jobs {
     unsigned pending;
     int reserved; /* jobs that are on their way */
     int unfinished_max;
+    int failing; /* rows that could not be taken up and are being failed */
+    bool missed; /* there are such rows that were not: the clock tries again */
     bool draining;
     bool closed;
     bool tick_closed;

@@ -104,8 +104,10 @@ static void handle_failure(struct job_write *w)
 
     if (w->op.err.code != SEWA_E_CHANGED) /* digests that contradict the index are the job's end */
         log_error("job %s: cannot write to the database: %s", w->uid, w->op.err.text);
-    if (!job)
+    if (!job) {
+        w->jobs->missed = true;
         return;
+    }
     if (w->is_success)
         job->succeeding = false; /* without the row the job has no result: it failed at that */
     if (job->finished)
@@ -132,6 +134,8 @@ static void done(struct store_op *op)
     struct job *job = w->job;
     struct jobs *j = w->jobs;
 
+    if (!job)
+        j->failing--;
     if (!j->closed) {
         if (w->op.rc < 0)
             handle_failure(w);

@@ -2,15 +2,17 @@
 
 A job ends only when nobody is left who could do better, and then with what the last one said.
 """
+import contextlib
 import os
 import resource
 import signal
+import sqlite3
 import sys
 import time
 import unittest
 
 from sewa import EVALUATOR, needs_failpoints, wait_until
-from test_workers import JOB, Workers
+from test_workers import JOB, JOBS, Workers
 from toys import toy_service
 
 # Leases and pauses of seconds; a busy machine must not be too slow for a heartbeat.
@@ -99,6 +101,42 @@ class Starting(Setbacks):
 
 
 @needs_failpoints
+@needs_failpoints
+class Accepted(Setbacks):
+    """A job that was accepted, and cannot be taken up at the moment."""
+
+    def set_up(self, place):
+        self.trouble = self.scratch.join("trouble")
+        super().set_up(SEWA_FAILPOINT=armed(place, self.trouble))
+
+    def test_there_is_no_memory_for_it(self):
+        self.set_up("job_take=errno:ENOMEM")
+        self.open_gate()
+        self.scratch.write("trouble", "")
+        first, second = [self.sewad.submit(**JOB)["id"] for _ in range(2)]
+        self.wait_said("no memory for job '%s'" % second)
+        self.sewad.request("POST", "%s/%s/cancel" % (JOBS, second), {}).expect(202)
+        self.assertEqual(self.sewad.job(first)["state"], "queued")
+        os.unlink(self.trouble)
+        self.sewad.wait_job(first)
+        self.sewad.wait_job(second, "cancelled")
+
+    def test_it_can_neither_be_read_nor_failed(self):
+        self.set_up("store_commit=errno:EIO")
+        first, broken = [self.sewad.submit(**JOB)["id"] for _ in range(2)]
+        self.sewad.kill()
+        with contextlib.closing(sqlite3.connect(os.path.join(self.sewad.state, "sewad.db"))) as db:
+            db.execute("UPDATE jobs SET plan = '{}' WHERE uid = ?", (broken,))
+            db.commit()
+        self.scratch.write("trouble", "")
+        self.sewad.start()
+        self.wait_said("job %s: cannot write to the database" % broken)
+        os.unlink(self.trouble)
+        self.sewad.wait_job(broken, "failed")
+        self.open_gate()
+        self.sewad.wait_job(first, "succeeded", "failed")
+
+
 class Tasks(Setbacks):
     def check(self, place, word):
         """The one who writes the average fails, and then another one does it."""
