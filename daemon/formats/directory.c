@@ -179,6 +179,15 @@ static bool is_shard(const char *name)
            strspn(of + 4, "0123456789") == 5;
 }
 
+/* "model-00001-of-00001.safetensors" is whole, with an index or without. */
+static bool is_only_shard(const char *name)
+{
+    const char *of = strstr(name, "-of-");
+
+    return is_shard(name) && strncmp(of - 5, "00001", 5) == 0 && strncmp(of + 4, "00001", 5) == 0 &&
+           (of[9] < '0' || of[9] > '9');
+}
+
 /* The names with this ending that may be weights. Returns how many; the first goes to ret. */
 static size_t find_ending(const struct directory *d, const char *ending, bool shards,
                           const char **ret)
@@ -224,8 +233,8 @@ static int try_ending(const struct directory *d, const char *ending, const char 
         return sewa_fail(d->err, SEWA_E_UNSUPPORTED,
                          "'%s' has %zu files that end in '%s' and no index", d->name, singles,
                          ending);
-    if (singles == 1 && shards == 0) {
-        int rc = directory_read_single(d, single, ret);
+    if (singles + shards == 1 && (singles == 1 || is_only_shard(shard))) {
+        int rc = directory_read_single(d, singles == 1 ? single : shard, ret);
         return rc < 0 ? rc : 1;
     }
     if (shards > 0)

@@ -27,7 +27,7 @@ STEPS = {
     "fairseq-epochs": {1, 2, 3}, "ft-model": THREE, "hf-bin": CENTURIES,
     "hf-bin-sharded": CENTURIES, "hf-both": CENTURIES, "hf-deepspeed3": CENTURIES,
     "hf-final-beside": CENTURIES, "hf-missing-shard": {500, 1500}, "hf-nostate": CENTURIES,
-    "hf-order": {500}, "hf-sharded": CENTURIES, "hf-single": CENTURIES,
+    "hf-one-shard": CENTURIES, "hf-order": {500}, "hf-sharded": CENTURIES, "hf-single": CENTURIES,
     "lr-names": {100, 200, 300}, "meg-1rank": CENTURIES, "meg-1rank-planner": {500, 1000},
     "mlx": {100, 200, 300}, "mmengine": {10, 11, 12}, "modules-saved": CENTURIES,
     "nanochat": {1000, 2000, 3000}, "nanogpt": set(), "nemo1": {1000, 2000},
@@ -48,7 +48,7 @@ OPEN = {
     "several models, or states, in one": """accelerate-two d3 diffusers diffusers-lora ema-beside
         lerobot-pm lora-peft-multi torchtune-step value-head""",
     "not read yet": """composer composer-key deepspeed deepspeed-stage1 fsdp-dtensor-marker
-        hf-deepspeed3-nogather hf-fsdp-sharded hf-one-shard legacy lerobot litgpt megatron-dist
+        hf-deepspeed3-nogather hf-fsdp-sharded legacy lerobot litgpt megatron-dist
         megatron-legacy nemo2 olmo-core olmo-unsharded orbax speechbrain tf timm timm-pattern
         titan-2ranks titan-flat-2ranks verl""",
 }
