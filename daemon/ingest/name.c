@@ -512,15 +512,13 @@ bool name_part(const char *name, char reason[NAME_REASON_SIZE])
 bool name_is_state(const char *name)
 {
     struct reading r;
-    bool has_state = false;
 
     read_part((struct part){ name, strlen(name) }, &r);
-    for (size_t i = 0; i < r.count; i++) {
+    for (size_t i = 0; i < r.count; i++)
         if (token_is(&r.tokens[i], "model"))
-            return false; /* "model_and_optim" */
-        has_state = has_state || r.words[i]->meaning == MEANS_STATE;
-    }
-    return has_state;
+            return false;                                               /* "optimizer_and_model" */
+    size_t first = r.count > 1 && token_is(&r.tokens[0], "lr") ? 1 : 0; /* "lr_scheduler" */
+    return r.count > 0 && r.words[first]->meaning == MEANS_STATE;
 }
 
 int name_run(const char *root, const char *directory, char ret[NAME_RUN_SIZE],

@@ -56,7 +56,10 @@ bool name_shard(const char *name, int64_t *ret_index, int64_t *ret_count);
  */
 bool name_part(const char *name, char reason[NAME_REASON_SIZE]);
 
-/* Whether a name is that of the state of an optimizer or the like, without a model. */
+/*
+ * Whether a name begins as that of the state of an optimizer or the like, and has no model. Of
+ * "cosine_scheduler_epoch_1" only its content says what it is.
+ */
 bool name_is_state(const char *name);
 
 /*

@@ -169,8 +169,8 @@ static int say_nothing_found(const struct run_row *run, const struct checkpoint_
         buf_printf(
             ret,
             "; nothing has been found in '%.200s' that is named as a checkpoint is: files "
-            "end in '.safetensors', '.pt', '.pth', '.pth.tar', '.ckpt' or '.bin' and are not "
-            "named after optimizers, schedulers or samplers, directories have a step in their "
+            "end in '.safetensors', '.pt', '.pth', '.pth.tar', '.ckpt' or '.bin' and do not "
+            "begin with the names of optimizers, schedulers or samplers, directories have a step in their "
             "names; a pattern for the run says other names",
             path);
     return 0;

@@ -3,7 +3,9 @@ import os
 import unittest
 
 import tensors
+import torch_file
 from sewa import SharedServiceTest, wait_until
+from tensors import Tensor
 from toys import toy_tensors
 
 JOBS = "/api/v1/jobs"
@@ -106,7 +108,7 @@ class Steps(SharedServiceTest):
         self.refused("no_candidates", "; 1 is incomplete: ", "its header", run="cut")
 
     def test_what_has_other_names_is_said(self):
-        self.run_of("other-names", ["cosine_scheduler_epoch_1.safetensors", "run-a/model.safetensors",
+        self.run_of("other-names", ["scheduler_epoch_1.safetensors", "run-a/model.safetensors",
                                     "model.00012"], complete=0)
         self.refused("no_candidates", "nothing has been found in", "/other-names'",
                      "'.safetensors'", "schedulers", "a step in their names", "pattern",
@@ -114,6 +116,21 @@ class Steps(SharedServiceTest):
         self.run_of("other-pattern", ["step-1.safetensors"], complete=0, pattern="iter_{step}.pt")
         self.refused("no_candidates", "/other-pattern' that matches its pattern 'iter_{step}.pt'",
                      run="other-pattern")
+
+    def test_a_word_of_states_inside_a_name_is_no_state(self):
+        names = ["cosine_scheduler_epoch_1.safetensors", "cosine_scheduler_epoch_2.safetensors"]
+        self.run_of("inside", names + ["optimizer_epoch_3.safetensors"], complete=2)
+        self.assertEqual(self.steps("inside"), {n: (e, "epoch") for e, n in enumerate(names, 1)})
+        moments = {"state.0.exp_avg": Tensor("F32", [1], b"\0" * 4),
+                   "state.0.exp_avg_sq": Tensor("F32", [1], b"\0" * 4)}
+        tensors.write(self.scratch.join("runs/inside/adam_optimizer_epoch_4.safetensors"), moments)
+        torch_file.write(self.scratch.join("runs/inside/adam_optimizer_epoch_5.pt"),
+                         {"state": {0: torch_file.state_dict(moments)},
+                          "param_groups": [{"lr": 0.5}]})
+        for name in ("adam_optimizer_epoch_4.safetensors", "adam_optimizer_epoch_5.pt"):
+            row = self.sewad.wait_file("inside", name, "incomplete", "unsupported")
+            self.assertRegex(row["reason"]["detail"], "trainer's state|optimizer")
+        self.assertEqual(len(self.sewad.checkpoints("inside")), 4)  # not the one of epoch 3
 
     def test_two_files_of_one_step_are_named(self):
         self.run_of("gan", ["G_1000.safetensors", "D_1000.safetensors"])

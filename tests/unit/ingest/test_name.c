@@ -436,19 +436,23 @@ static void test_states(void **state)
 {
     (void)state;
     static const char *const states[] = {
-        "optimizer.pt",
-        "optim_001000_rank0.pt",
-        "Acrobot-v1-policy.optimizer.pth",
-        "FetchReach-v1-ent_coef_optimizer.pth",
-        "scheduler.pt",
-        "lr_scheduler_100.pt",
-        "rng_state_0.pth",
-        "scaler.pt",
-        "dataloader_state.pt",
-        "zero_pp_rank_0_optim_states.pt",
+        "optimizer.pt", "optim_001000_rank0.pt", "optimizer_step_3.pt", "Optimizer-3.safetensors",
+        "scheduler.pt", "scheduler_epoch_1.pt",  "lr_scheduler_100.pt", "rng_state_0.pth",
+        "scaler.pt",    "dataloader_state.pt",
     };
     static const char *const models[] = {
-        "model_optim_rng.pt", "model_and_optim", "model.pt", "policy.pth", "",
+        "model_optim_rng.pt",
+        "model_and_optim",
+        "model.pt",
+        "policy.pth",
+        "",
+        "optimizer_and_model.pt",
+        "cosine_scheduler_epoch_1.safetensors",
+        "sgd_optimizer_step_1.safetensors",
+        "Acrobot-v1-policy.optimizer.pth",
+        "optimal_step_1.pt",
+        "lr_0.1_scheduler_step_1.pt",
+        "lr",
     };
 
     for (size_t i = 0; i < COUNT_OF(states); i++)
