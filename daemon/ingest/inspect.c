@@ -180,11 +180,11 @@ static int refuse_part(const struct target_spec *spec, const char *name, struct 
 
     if (!name_part(name, which) || asks_for_part(spec, which))
         return 0;
-    return sewa_fail(
-        err, SEWA_E_UNSUPPORTED,
-        "by its name this is %s: a checkpoint of several files is a directory of its own, and the "
-        "run watches the directory above it; a pattern that names the part takes it",
-        which);
+    return sewa_fail(err, SEWA_E_UNSUPPORTED,
+                     CHECKPOINT_PART_BEGINNING
+                     "%s: a checkpoint of several files is a directory of its own, and the "
+                     "run watches the directory above it; a pattern that names the part takes it",
+                     which);
 }
 
 static int inspect(const struct target_spec *spec, const char *name, int fd,

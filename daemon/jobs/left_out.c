@@ -85,6 +85,27 @@ int left_out_note(struct db *db, const struct run_row *run, const struct checkpo
     return 0;
 }
 
+int left_out_parts(struct db *db, const struct run_row *run, struct buf *ret,
+                   struct sewa_error *err)
+{
+    AUTOFREE char *file = NULL;
+    int64_t count = 0;
+    int rc = checkpoint_parts(db, run->id, &count, &file, err);
+
+    if (rc < 0 || count == 0)
+        return rc;
+    AUTOFREE char *shown = path_to_text(file);
+    if (!shown)
+        return sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the name of a part");
+    buf_printf(ret,
+               count == 1 ? "%" PRId64 " file of run '%s' is part of a checkpoint and is not "
+                            "taken: '%.120s'"
+                          : "%" PRId64 " files of run '%s' are parts of checkpoints and are not "
+                            "taken, such as '%.120s'",
+               count, run->name, shown);
+    return 0;
+}
+
 static int say_without_step(struct db *db, const struct run_row *run,
                             const struct checkpoint_counts *c, struct buf *ret,
                             struct sewa_error *err)

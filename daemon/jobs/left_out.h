@@ -18,6 +18,10 @@ void left_out_axes(const struct checkpoint_counts *c, struct buf *ret);
 int left_out_note(struct db *db, const struct run_row *run, const struct checkpoint_counts *c,
                   struct buf *ret, struct sewa_error *err);
 
+/* Files that are parts of a checkpoint: how many, and one of them; nothing when there is none. */
+int left_out_parts(struct db *db, const struct run_row *run, struct buf *ret,
+                   struct sewa_error *err);
+
 /*
  * Why there is nothing to average: what is incomplete and how long it may last, and which pattern
  * would give those a step that have none; of a run without any, which names would count. Begins

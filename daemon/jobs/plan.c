@@ -307,16 +307,25 @@ static int add_warning(struct job_plan *p, const char *sentence, struct sewa_err
     return json_array_append_new(p->warnings, json_string(sentence)) < 0 ? no_memory(err) : 0;
 }
 
+static int add_note(struct job_plan *p, const struct buf *note, struct sewa_error *err)
+{
+    if (buf_failed(note))
+        return no_memory(err);
+    return note->len > 0 ? add_warning(p, buf_cstr(note), err) : 0;
+}
+
 /* What is left out is said with every job. */
 static int note_left_out(const struct of_run *o, const struct checkpoint_counts *counts,
                          struct sewa_error *err)
 {
-    AUTO(buf_clear) struct buf note = { 0 };
-    int rc = left_out_note(o->m->db, &o->run, counts, &note, err);
+    AUTO(buf_clear) struct buf nameless = { 0 }, parts = { 0 };
+    int rc = left_out_note(o->m->db, &o->run, counts, &nameless, err);
 
-    if (rc < 0 || note.len == 0)
-        return rc;
-    return buf_failed(&note) ? no_memory(err) : add_warning(o->m->plan, buf_cstr(&note), err);
+    if (rc == 0)
+        rc = add_note(o->m->plan, &nameless, err);
+    if (rc == 0)
+        rc = left_out_parts(o->m->db, &o->run, &parts, err);
+    return rc < 0 ? rc : add_note(o->m->plan, &parts, err);
 }
 
 /* Who asked for no window is told that there is one. */

@@ -483,6 +483,23 @@ int checkpoint_incomplete(struct db *db, int64_t run_id,
     return rc;
 }
 
+int checkpoint_parts(struct db *db, int64_t run_id, int64_t *ret, char **ret_file,
+                     struct sewa_error *err)
+{
+    AUTO(stmt_done) struct stmt *q = stmt_get(db, SQL_CHECKPOINT_PARTS);
+
+    stmt_bind_i64(q, ":run_id", run_id);
+    stmt_bind_text(q, ":beginning", CHECKPOINT_PART_BEGINNING);
+    int rc = stmt_next(q, err);
+    if (rc < 0)
+        return rc;
+    *ret = stmt_i64(q, 0);
+    *ret_file = *ret > 0 ? strdup(stmt_text(q, 1)) : NULL;
+    return *ret > 0 && !*ret_file
+               ? sewa_fail(err, SEWA_E_NO_MEMORY, "no memory for the name of a part")
+               : 0;
+}
+
 unsigned checkpoint_axes(const struct checkpoint_counts *c)
 {
     unsigned n = 0;

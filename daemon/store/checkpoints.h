@@ -189,6 +189,16 @@ int checkpoint_incomplete(struct db *db, int64_t run_id,
                                       struct sewa_error *err),
                           void *arg, struct sewa_error *err);
 
+/*
+ * How the reason of a row begins whose file is one part of several, by its name: other parts of one
+ * checkpoint may have names that do not say it.
+ */
+#define CHECKPOINT_PART_BEGINNING "by its name this is "
+
+/* How many such rows a run has; ret_file is one of them, or NULL. */
+int checkpoint_parts(struct db *db, int64_t run_id, int64_t *ret, char **ret_file,
+                     struct sewa_error *err);
+
 /* On how many axes complete rows have steps. */
 unsigned checkpoint_axes(const struct checkpoint_counts *c);
 

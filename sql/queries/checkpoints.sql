@@ -135,6 +135,10 @@ WHERE run_id = :run_id AND state = 'complete' AND step_unit IS NULL LIMIT :limit
 -- name: checkpoint_incomplete
 SELECT reason_code, reason, count(*), max(updated_ms) FROM checkpoints
 WHERE run_id = :run_id AND state = 'incomplete' GROUP BY reason_code ORDER BY reason_code;
+-- name: checkpoint_parts
+SELECT count(*), min(file) FROM checkpoints
+WHERE run_id = :run_id AND state = 'incomplete' AND reason_code = 'unsupported'
+  AND substr(reason, 1, length(:beginning)) = :beginning;
 -- name: checkpoint_count_all
 SELECT state, count(*) FROM checkpoints GROUP BY state;
 -- name: layout_insert

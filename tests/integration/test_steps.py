@@ -149,6 +149,20 @@ class Steps(SharedServiceTest):
             self.assertIn("this is", row["reason"]["detail"])
         self.assertEqual(len(self.sewad.checkpoints("parts")), len(parts))  # not the directory
 
+    def test_parts_are_in_the_notes(self):
+        self.run_of("ranks", ["step_%d_rank%d.safetensors" % (s, r) for s in (100, 200)
+                              for r in (0, 1)] + ["last.safetensors"], complete=3)
+        for step in (100, 200):
+            self.sewad.wait_file("ranks", "step_%d_rank1.safetensors" % step, "incomplete",
+                                 "unsupported")
+        words = ("2 files of run 'ranks' are parts of checkpoints and are not taken, such as "
+                 "'step_100_rank1.safetensors'")
+        warnings = self.dry_run(run="ranks")["warnings"]
+        self.assertTrue(any(words in w for w in warnings), warnings)
+        self.assertTrue(any("1 complete checkpoint of run" in w for w in warnings), warnings)
+        notes = self.sewad.run_job(run="ranks", method="uniform")["result"]["notes"]
+        self.assertTrue(any(words in n for n in notes), notes)
+
     def test_a_pattern_that_names_a_part_takes_it(self):
         names = ["part%d_epoch_%d.safetensors" % (p, e) for p in (1, 2) for e in (1, 2)]
         self.run_of("asked", names, complete=2, pattern="part2_epoch_{step}.safetensors")

@@ -307,6 +307,37 @@ static void test_checkpoint_filters_by_label(void **state)
     assert_int_equal(got.n, 1);
 }
 
+static void test_parts(void **state)
+{
+    struct fixture *f = *state;
+    static char reasons[][64] = { CHECKPOINT_PART_BEGINNING "rank 1 of several",
+                                  CHECKPOINT_PART_BEGINNING "rank 2 of several",
+                                  "by its name this is", "no part" };
+    static char code[] = "unsupported";
+    AUTOFREE char *file = NULL;
+    int64_t count = 9;
+
+    assert_ok(checkpoint_parts(f->db, f->run.id, &count, &file, &f->err), f->err);
+    assert_int_equal(count, 0);
+    assert_null(file);
+    for (size_t i = 0; i < COUNT_OF(reasons); i++) {
+        char name[32];
+        struct checkpoint_row row = { .run_id = f->run.id,
+                                      .file = name,
+                                      .state = CHECKPOINT_INCOMPLETE,
+                                      .reason_code = code,
+                                      .reason = reasons[i],
+                                      .size = 1 };
+        snprintf(name, sizeof name, "part-%zu", i);
+        assert_ok(checkpoint_insert(f->db, &row, &f->err), f->err);
+        if (i == 1)
+            assert_ok(checkpoint_set_state(f->db, row.id, CHECKPOINT_GONE, 1, &f->err), f->err);
+    }
+    assert_ok(checkpoint_parts(f->db, f->run.id, &count, &file, &f->err), f->err);
+    assert_int_equal(count, 1);
+    assert_string_equal(file, "part-0");
+}
+
 static void test_candidates_and_counts(void **state)
 {
     struct fixture *f = *state;
@@ -633,6 +664,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_checkpoint_life, setup, teardown),
         cmocka_unit_test_setup_teardown(test_checkpoint_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_checkpoint_filters_by_label, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_candidates_and_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_layouts_are_shared, setup, teardown),
         cmocka_unit_test_setup_teardown(test_jobs, setup, teardown),
