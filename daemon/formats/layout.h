@@ -189,7 +189,7 @@ int layout_builder_left(struct layout_builder *b, const char *what,
 
 /*
  * Sorts, finds tensors that are one, refuses duplicate names and metadata keys (SEWA_E_CORRUPT),
- * hands over. file_bytes and header_digest are zero: the reader fills them. The builder is only
+ * hands over. The reader fills file_bytes and header_digest, if they are zero. The builder is only
  * freed afterwards, whatever this returned.
  */
 int layout_builder_finish(struct layout_builder *b, struct layout **ret, struct sewa_error *err);

@@ -35,7 +35,8 @@ int layout_place(struct tensor *t, struct sewa_error *err);
 /* Fill alias_of of all tensors, which are in order. SEWA_E_NO_MEMORY. */
 int layout_find_aliases(struct layout *l, struct sewa_error *err);
 
-/* Everything but the tensors: metadata, files, storages, state key, notes, what was left. */
+/* Everything but the tensors: metadata, files, storages, state key, notes, what was left, and the
+ * size and the digest of the header. */
 int layout_builder_copy_rest(struct layout_builder *b, const struct layout *l,
                              struct sewa_error *err);
 

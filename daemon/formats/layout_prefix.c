@@ -138,13 +138,7 @@ static int rebuild(const struct renaming *r, struct layout **ret, struct sewa_er
                                  "prefixes of training wrappers were taken off %zu of %zu "
                                  "names of tensors",
                                  r->changed, l->count);
-    if (rc == 0)
-        rc = layout_builder_finish(b, ret, err);
-    if (rc < 0)
-        return rc;
-    (*ret)->file_bytes = l->file_bytes;
-    memcpy((*ret)->header_digest, l->header_digest, sizeof l->header_digest);
-    return 0;
+    return rc < 0 ? rc : layout_builder_finish(b, ret, err);
 }
 
 int layout_strip_prefixes(struct layout **l, struct sewa_error *err)

@@ -187,5 +187,7 @@ int layout_builder_copy_rest(struct layout_builder *b, const struct layout *l,
         rc = layout_builder_note(b, err, "%s", l->notes[i]);
     for (size_t i = 0; i < l->left_count && rc == 0; i++)
         rc = layout_builder_left(b, l->left[i], err);
+    b->body->layout.file_bytes = l->file_bytes;
+    memcpy(b->body->layout.header_digest, l->header_digest, sizeof l->header_digest);
     return rc;
 }

@@ -210,13 +210,7 @@ static int rebuild(const struct layout *l, size_t count, struct layout **ret,
                  : layout_builder_tensor(b, &l->tensors[i], err);
     if (rc == 0)
         rc = note_left(b, l, count, err);
-    if (rc == 0)
-        rc = layout_builder_finish(b, ret, err);
-    if (rc < 0)
-        return rc;
-    (*ret)->file_bytes = l->file_bytes;
-    memcpy((*ret)->header_digest, l->header_digest, sizeof l->header_digest);
-    return 0;
+    return rc < 0 ? rc : layout_builder_finish(b, ret, err);
 }
 
 int trainer_state_leave(struct layout **l, struct sewa_error *err)
