@@ -519,7 +519,8 @@ void jobs_close(struct jobs *j)
     list_for_each_safe(node, &j->workers) {
         struct worker *w = list_entry(node, struct worker, all);
         if (w->process) {
-            w->process->launcher->stop(w->process, false);
+            /* of a job that has ended nobody looks for it again: it was asked to end already */
+            w->process->launcher->stop(w->process, w->job->finished);
             w->process->launcher->release(w->process);
         }
         worker_free(w);

@@ -8,7 +8,8 @@ import time
 import unittest
 
 from outcomes import assert_same, outcome_of
-from sewa import FINAL, LONG, ServiceTest, name_of, toy_evaluator, wait_until
+from sewa import (FINAL, LONG, ServiceTest, name_of, needs_failpoints, toy_evaluator,
+                  wait_until)
 from toys import toy_service
 
 JOBS = "/api/v1/jobs"
@@ -315,6 +316,22 @@ class Stopping(Workers):
         self.sewad.start()
         self.open_gate()
         self.assert_peaceful(uid, peace, "it was given up")
+
+    @needs_failpoints
+    def test_who_outlives_its_job_does_not_outlive_sewad(self):
+        setup = self.scratch.join("setup")
+        super().set_up({"setup_gate": setup}, {"local_workers": 2},
+                       SEWA_FAILPOINT="jobs_kill_ms=value:600000,jobs_lease_ms=value:600000")
+        self.open_gate()
+        uid = self.sewad.submit(**dict(JOB, workers=2))["id"]
+        wait_until(lambda: len(self.scratch.processes("sewa-guard")) == 2, "both prepare")
+        worker = self.sewad.workers()[0]
+        os.kill(worker, signal.SIGSTOP)
+        self.scratch.write("setup", "")
+        self.sewad.wait_job(uid)
+        self.assertIn(worker, self.sewad.workers())
+        self.sewad.stop()
+        wait_until(lambda: worker not in self.sewad.workers(), "it has ended")
 
     def test_asked_twice_it_does_not_wait(self):
         self.set_up()
