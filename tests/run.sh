@@ -54,7 +54,7 @@ enough() { # NAME ENTRIES CASES
     case $1 in
     release-test) entries=235 cases=3700 ;;
     asan) entries=224 cases=3700 ;;
-    tsan) entries=190 cases=1000 ;;
+    tsan) entries=190 cases=2650 ;;
     esac
     [ "$2" -ge "$entries" ] && [ "$3" -ge "$cases" ] && return
     say "build/$1 ran $2 tests with $3 cases, and had at least $entries with $cases (see enough() in tests/run.sh)"
