@@ -159,18 +159,31 @@ class Test:
         self.seconds = 0.0
 
 
-def measure(tree, stage):
-    """Every test once without a fault: its time, and what fails anyway or is left out here is not used."""
+def measure(tree, stage, remembered):
+    """Every test once without a fault: its time, and what fails anyway or is left out here is not used.
+
+    The times stay in @remembered: a second run in the same directory begins with its faults at once.
+    """
+    known = {}
+    if os.path.exists(remembered):
+        with open(remembered) as f:
+            known = json.load(f)
     used = []
     for test in tree.tests():
         if stage == "unit" and not test.name.startswith(("unit/", "client/library", "client/cli", "evaluator/", "kernels/variants")):
             continue
+        if test.name in known:
+            test.seconds = known[test.name]
+            used.append(test)
+            continue
         begin = time.monotonic()
         if tree.passes(test, 900):
-            test.seconds = time.monotonic() - begin
+            test.seconds = known[test.name] = time.monotonic() - begin
             used.append(test)
         else:
             print("mutate: %s does not pass without a fault, and is not used" % test.name, flush=True)
+        with open(remembered, "w") as f:
+            json.dump(known, f, indent=1)
     return sorted(used, key=lambda t: t.seconds)
 
 
@@ -296,7 +309,7 @@ def work(directory, sample, results, stage, shared):
     tree = Tree(directory)
     with shared["lock"]:
         if shared["tests"] is None:
-            shared["tests"] = measure(tree, stage)
+            shared["tests"] = measure(tree, stage, os.path.join(os.path.dirname(directory), "seconds.json"))
     names = {t.name: t.seconds for t in shared["tests"]}
     tests = sorted((t for t in tree.tests() if t.name in names), key=lambda t: names[t.name])
     for test in tests:
