@@ -9,7 +9,8 @@ meanwhile, and the configuration is read again. What an answer promised is check
 let come to rest and measured: resident memory, open descriptors, threads, children, bytes of the WAL.
 
 The first two rests are warm-up. Ends with status 1 where the last rest has more than 5 % more memory than
-the third, or more descriptors, threads or children; where a WAL was over 64 MiB; or where an answer was wrong.
+the third, or more descriptors, threads or children; where a WAL was over 64 MiB; or where an answer was wrong: then
+the log of the service is copied to soak-sewad.log.
 """
 import argparse
 import collections
@@ -295,7 +296,7 @@ def main():
     finally:
         if soak.sewad.is_alive():
             soak.sewad.kill()
-        shutil.copy(soak.sewad.log, "soak.log") if not good else None
+        shutil.copy(soak.sewad.log, "soak-sewad.log") if not good else None
         soak.scratch.close()
     return 0 if good else 1
 
